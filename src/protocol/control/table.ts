@@ -1,0 +1,235 @@
+/**
+ * Every control file there is: one row each. From this table come the parser, `postern config`, the documentation and
+ * the errors. What is not here does not exist, and is reported as unknown.
+ */
+export type Control =
+  | { readonly kind: "line"; readonly default: string | FromMe }
+  | {
+      readonly kind: "integer";
+      readonly default: number;
+      readonly least: number;
+      readonly most: number;
+      readonly unit: string;
+    }
+  | { readonly kind: "list"; readonly default: readonly string[] | FromMe }
+  | { readonly kind: "map"; readonly default: readonly (readonly [string, string])[] };
+
+/** The default is what control/me says. */
+export type FromMe = { readonly fromMe: true };
+const fromMe: FromMe = { fromMe: true };
+
+export type Reader = "smtpd" | "qmqpd" | "queue" | "local" | "remote" | "logger" | "supervise" | "inject";
+
+export interface Described {
+  readonly readBy: readonly Reader[];
+  readonly since: string;
+  readonly meaning: string;
+}
+
+const line = (value: string | FromMe) => ({ kind: "line", default: value }) as const;
+const list = (value: readonly string[] | FromMe = []) => ({ kind: "list", default: value }) as const;
+const map = () => ({ kind: "map", default: [] }) as const;
+const integer = (value: number, least: number, most: number, unit: string) =>
+  ({ kind: "integer", default: value, least, most, unit }) as const;
+const row = <C extends Control>(control: C, readBy: readonly Reader[], meaning: string, since = "qmail") =>
+  ({ ...control, readBy, meaning, since }) as const;
+
+const oneGiB = 2 ** 30;
+
+export const controls = {
+  me: row(
+    line("localhost"),
+    ["supervise", "smtpd", "queue", "remote", "inject", "local"],
+    "this server's full name, and the default of many others",
+  ),
+
+  // What is ours, and who may relay
+  locals: row(list(fromMe), ["queue", "smtpd"], "domains delivered here, exact names"),
+  virtualdomains: row(
+    map(),
+    ["queue", "smtpd"],
+    "`user@domain:prefix`, `domain:prefix`, `.domain:prefix` or `:prefix`: delivered here as prefix-user@domain; an empty prefix makes an exception",
+  ),
+  mailboxdomains: row(
+    list(),
+    ["queue", "smtpd", "local"],
+    "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message",
+    "0.1",
+  ),
+  percenthack: row(list(), ["queue"], "domains where user%domain@here means user@domain"),
+  envnoathost: row(line(fromMe), ["queue"], "the domain of recipients without one"),
+  rcpthosts: row(
+    list(),
+    ["smtpd"],
+    "domains accepted from anybody, `.domain` for all below it. Missing: those of locals, virtualdomains and mailboxdomains, never everything",
+  ),
+  morercpthosts: row(list(), ["smtpd"], "more of rcpthosts, for long lists"),
+  relayclients: row(
+    list(),
+    ["smtpd"],
+    "addresses and networks (192.0.2.0/24, 2001:db8::/32) that may relay to anywhere",
+    "0.1",
+  ),
+  badmailfrom: row(list(), ["smtpd"], "refused senders: `user@domain` or `@domain`"),
+  databytes: row(integer(0, 0, 4 * oneGiB, "octets"), ["smtpd"], "largest message taken, 0 for any size up to 4 GiB"),
+
+  // Listening
+  smtplisten: row(
+    list(["0.0.0.0:25", "[::]:25"]),
+    ["supervise"],
+    "where smtpd listens for other servers: `address:port`",
+    "0.1",
+  ),
+  submissionlisten: row(
+    list(["0.0.0.0:587", "[::]:587"]),
+    ["supervise"],
+    "where smtpd listens for mail programs: `address:port`",
+    "0.1",
+  ),
+  smtpdprocesses: row(
+    integer(0, 0, 64, "processes"),
+    ["supervise"],
+    "smtpd processes on one port, 0 for one for each two cores",
+    "0.1",
+  ),
+  smtpgreeting: row(line(fromMe), ["smtpd"], "first words of the greeting; the first should be the server's name"),
+  localiphost: row(line(fromMe), ["smtpd"], "replaces `[own.ip.address]` in recipients"),
+  timeoutsmtpd: row(
+    integer(300, 1, 86_400, "seconds"),
+    ["smtpd"],
+    "longest silence of a client (RFC 5321 asks for at least 300)",
+  ),
+  maxconnections: row(
+    integer(1_000, 1, 100_000, "connections"),
+    ["smtpd"],
+    "SMTP connections at once, all clients together; one more is answered 421",
+    "0.1",
+  ),
+  maxconnectionsperaddress: row(
+    integer(100, 1, 100_000, "connections"),
+    ["smtpd"],
+    "SMTP connections at once from one address (IPv6: one /64)",
+    "0.1",
+  ),
+  maxrecipients: row(
+    integer(1_000, 100, 100_000, "recipients"),
+    ["smtpd"],
+    "recipients of one message; one more is answered 452",
+    "0.1",
+  ),
+  maxhops: row(
+    integer(100, 10, 1_000, "lines"),
+    ["smtpd"],
+    "Received and Delivered-To lines a message may have",
+    "0.1",
+  ),
+
+  // The queue
+  concurrencylocal: row(integer(100, 0, 10_000, "deliveries"), ["queue"], "local deliveries at once, 0 to hold them"),
+  concurrencyremote: row(integer(100, 0, 10_000, "deliveries"), ["queue"], "remote deliveries at once, 0 to hold them"),
+  concurrencydestination: row(
+    integer(20, 1, 10_000, "deliveries"),
+    ["queue"],
+    "deliveries at once to one remote domain, or to one local address",
+    "0.1",
+  ),
+  maxtransactionrecipients: row(
+    integer(100, 1, 1_000, "recipients"),
+    ["queue"],
+    "recipients of one domain handed to it in one SMTP transaction",
+    "0.1",
+  ),
+  queuelifetime: row(
+    integer(604_800, 0, 31_536_000, "seconds"),
+    ["queue"],
+    "age after which the next failed attempt is the last",
+  ),
+  bouncefrom: row(line("MAILER-DAEMON"), ["queue"], "local part of the sender of bounces"),
+  bouncehost: row(line(fromMe), ["queue"], "domain of the sender of bounces"),
+  bounceformat: row(
+    line("dsn"),
+    ["queue"],
+    "`dsn`: RFC 3464 with qmail's text as its first part; `qsbmf`: qmail's plain form",
+    "0.1",
+  ),
+  bouncemaxbytes: row(
+    integer(50_000, 0, oneGiB, "octets"),
+    ["queue"],
+    "a longer message comes back as its header only",
+    "0.1",
+  ),
+  doublebounceto: row(
+    line("postmaster"),
+    ["queue"],
+    "local part of who gets bounces that bounced; an empty first line discards them",
+  ),
+  doublebouncehost: row(line(fromMe), ["queue"], "domain of who gets bounces that bounced"),
+
+  // Local delivery
+  defaultdelivery: row(list(["./Maildir/"]), ["local"], "the .qmail lines of users who have none"),
+  systemusers: row(
+    integer(1, 0, 1, "0 or 1"),
+    ["local"],
+    "accounts of this system get mail, when started as root",
+    "0.1",
+  ),
+  mailfolders: row(
+    list(["/var/mail", "/var/spool/mail"]),
+    ["local"],
+    "folders outside their home that users' .qmail lines may write to",
+    "0.1",
+  ),
+
+  // Remote delivery
+  helohost: row(line(fromMe), ["remote"], "our name in EHLO"),
+  smtproutes: row(
+    map(),
+    ["remote"],
+    "`domain:relay:port`, `.domain:relay`, `:relay`: to the relay instead of the MX; an empty relay makes an exception",
+  ),
+  timeoutconnect: row(integer(60, 1, 3_600, "seconds"), ["remote"], "longest wait for a connection"),
+  timeoutremote: row(
+    integer(1_200, 1, 86_400, "seconds"),
+    ["remote"],
+    "longest silence of a peer; the shorter times of RFC 5321 §4.5.3.2 apply within it",
+  ),
+  nameservers: row(
+    list(),
+    ["remote"],
+    "DNS servers, `address` or `address:port`; none: those of /etc/resolv.conf",
+    "0.1",
+  ),
+  remoteprocesses: row(integer(1, 1, 64, "processes"), ["supervise"], "remote processes", "0.1"),
+
+  // Injection
+  defaultdomain: row(line(fromMe), ["inject"], "added to host names without a dot"),
+  defaulthost: row(line(fromMe), ["inject"], "added to addresses without a host"),
+  idhost: row(line(fromMe), ["inject"], "the host of Message-IDs we make"),
+  plusdomain: row(line(fromMe), ["inject"], "replaces a + at the end of a host"),
+
+  // The log
+  logbytes: row(
+    integer(16_777_216, 65_536, oneGiB, "octets"),
+    ["logger"],
+    "size at which the log file is put aside",
+    "0.1",
+  ),
+  logfiles: row(integer(10, 1, 10_000, "files"), ["logger"], "log files kept", "0.1"),
+} as const satisfies Record<string, Control & Described>;
+
+export type ControlName = keyof typeof controls;
+
+interface KindValues {
+  readonly line: string;
+  readonly integer: number;
+  readonly list: readonly string[];
+  /** Keys in lower case; the last line of a key wins. */
+  readonly map: readonly (readonly [string, string])[];
+}
+export type ControlValue = KindValues[keyof KindValues];
+
+/** The value of every control file, defaults filled in. Plain data: it crosses between programs as JSON. */
+export type Settings = { readonly [Name in ControlName]: KindValues[(typeof controls)[Name]["kind"]] } & {
+  /** Names of the control files that exist: a missing rcpthosts is not an empty one. */
+  readonly present: readonly ControlName[];
+};

@@ -1,0 +1,49 @@
+import { defineFrame } from "./layout.ts";
+
+/**
+ * From `queue` to `remote`, and through `local` to `deliver`: one stream a delivery.
+ *
+ *   deliver, body*, bodyEnd   ->  credit*, (forward* for that report), report (one for each recipient), ended
+ *   after ended of a K or D:  settled, when queue has written down the result for good
+ *
+ * The receiver answers `ended` exactly once, at any time, also before it has read the body; queue then stops sending.
+ * The sender may have `deliveryWindowOctets` of body unacknowledged on a stream; `credit` gives more.
+ * When the channel breaks, every stream without `ended` counts as deferred.
+ */
+export const deliveryWindowOctets = 65_536;
+
+/**
+ * `name` is the same for each attempt of this message and different for every other message of any queue: what is
+ * made from it and the recipient's number is found again after a crash. `attempt` counts from 1, by the most tried
+ * recipient. `numbers` and `forwardPaths` belong together, one domain in one `deliver` (just one recipient to `local`).
+ * `reversePath` has its VERP already expanded. `octets` is the length of the body that follows.
+ */
+export const deliver = defineFrame(32, {
+  queueId: "u53",
+  name: "text",
+  arrivedMs: "u53",
+  octets: "u53",
+  bodyKind: "u8",
+  attempt: "u32",
+  reversePath: "text",
+  numbers: "numbers",
+  forwardPaths: "texts",
+});
+export const deliveryBodyType = 33;
+export const bodyEnd = defineFrame(34, {});
+/** The result is committed: marks kept against a repetition may go. */
+export const settled = defineFrame(35, {});
+
+export const deliveryCredit = defineFrame(40, { octets: "u32" });
+/**
+ * To be queued in the very transaction that takes note of the report: `prefix` goes before the delivered message.
+ * Repeated with the same `reversePath` and empty `prefix` when the recipients do not fit one frame.
+ */
+export const forward = defineFrame(41, { reversePath: "text", prefix: "octets", forwardPaths: "texts" });
+/** `letter`: K delivered, Z to be tried again, D failed for good. `status` is empty for K, else "2.1" (RFC 3463). */
+export const report = defineFrame(42, { number: "u32", letter: "text", status: "text", text: "text" });
+/** `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached. */
+export const ended = defineFrame(43, { reached: "u8" });
+
+/** Longer report texts are cut, at both ends of the channel. */
+export const maxReportOctets = 10_000;

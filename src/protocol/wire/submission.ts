@@ -1,0 +1,33 @@
+import { defineFrame } from "./layout.ts";
+
+/**
+ * From a receiving program (smtpd, qmqpd...) to `queue`: one stream a message.
+ *
+ *   open, body* and recipients* in any order, commit    ->  stored | refused
+ *   open, ..., abandon                                  ->  nothing, and nothing is kept
+ *   after a refused that comes early, the sender stops; what was on its way is ignored
+ *
+ * The sender may have `submissionWindowOctets` of body unacknowledged on a stream; `credit` gives more.
+ */
+export const submissionWindowOctets = 131_072;
+
+export const open = defineFrame(1, {});
+/** The message as stored: LF line ends, no dot stuffing, trace header first. Raw payload, no layout. */
+export const bodyType = 2;
+/** Some of the forward-paths; repeated until all are given. */
+export const recipients = defineFrame(3, { forwardPaths: "texts" });
+/**
+ * `bodyKind`: 0 as it came, 1 BODY=8BITMIME was declared (RFC 6152).
+ * `uid`: who submitted it, for the log; `networkUid` for mail from the network.
+ */
+export const commit = defineFrame(4, { reversePath: "text", bodyKind: "u8", uid: "u32" });
+export const abandon = defineFrame(5, {});
+
+/** The message is on disk: only now may anyone say 250. */
+export const stored = defineFrame(6, { queueId: "u53" });
+/** `permanent` 0 or 1; `status` "3.1", `text` for people. Nothing of the message is kept. */
+export const refused = defineFrame(7, { permanent: "u8", status: "text", text: "text" });
+/** So many more octets of body may be sent on this stream. */
+export const submissionCredit = defineFrame(8, { octets: "u32" });
+
+export const networkUid = 0xffff_ffff;

@@ -1,0 +1,41 @@
+import { join } from "node:path";
+
+/** Where things are. */
+export interface Layout {
+  readonly control: string;
+  readonly users: string;
+  readonly queue: string;
+  /** Virtual mailboxes: mail/DOMAIN/LOCALPART. */
+  readonly mail: string;
+  /** Home of the addresses no user controls (qmail's alias). */
+  readonly alias: string;
+  readonly log: string;
+  readonly run: string;
+}
+
+/** One user, no root: everything under one folder. */
+export const embeddedLayout = (root: string): Layout => ({
+  control: join(root, "control"),
+  users: join(root, "users"),
+  queue: join(root, "queue"),
+  mail: join(root, "mail"),
+  alias: join(root, "alias"),
+  log: join(root, "log"),
+  run: join(root, "run"),
+});
+
+/** The Filesystem Hierarchy Standard's places, below `root` ("/" but in tests). */
+export const systemLayout = (root: string): Layout => ({
+  control: join(root, "etc/postern/control"),
+  users: join(root, "etc/postern/users"),
+  queue: join(root, "var/lib/postern/queue"),
+  mail: join(root, "var/lib/postern/mail"),
+  alias: join(root, "var/lib/postern/alias"),
+  log: join(root, "var/log/postern"),
+  run: join(root, "run/postern"),
+});
+
+/** The operator's socket: `postern status`, `queue`, `reload`, `stop`. Mode 0600. */
+export const controlSocket = (layout: Layout): string => join(layout.run, "control");
+/** Where local users hand in mail, by QMQP. Anybody may connect. */
+export const submissionSocket = (layout: Layout): string => join(layout.run, "submission", "qmqp");
