@@ -1,0 +1,10 @@
+const missing = new Set((process.env["POSTERN_MISSING"] ?? "").split(",").filter(Boolean));
+
+/** For a test's `skip`: the reason when one of the commands is not on this machine, else false. */
+export function without(...commands: string[]): string | false {
+  const absent = commands.filter((command) => missing.has(command));
+  return absent.length > 0 && `needs ${absent.join(", ")}`;
+}
+
+/** For a test's `skip`: the reason unless we are root. */
+export const unlessRoot = (): string | false => process.getuid?.() !== 0 && "needs root";

@@ -1,0 +1,212 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const postern = join(import.meta.dirname, "../../bin/postern");
+
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** One program as `postern status --json` shows it. */
+export interface ProgramStatus {
+  readonly name: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly restarts: number;
+  readonly memoryKiB: number;
+}
+
+export interface Server {
+  readonly root: string;
+  readonly smtpPort: number;
+  readonly submissionPort: number;
+  readonly process: ChildProcess;
+  /** What it printed so far. */
+  readonly output: () => string;
+  postern(args: readonly string[], input?: string): Promise<Ran>;
+  status(): Promise<readonly ProgramStatus[]>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+  /** SIGKILL to supervise and every program it has, as a power switch would. */
+  killAll(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ServerOptions {
+  /** Kept when given; else a fresh folder, removed at the end. */
+  readonly root?: string;
+  readonly control?: Readonly<Record<string, string>>;
+  /** Written into the folder before the start, by path below it. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
+
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "postern-test-"));
+  chmodSync(folder, 0o755);
+  return folder;
+}
+
+/** Runs `bin/postern` with arguments and, on its standard input, `input`. */
+export function runPostern(args: readonly string[], input = "", env: NodeJS.ProcessEnv = process.env): Promise<Ran> {
+  const { promise, resolve } = Promise.withResolvers<Ran>();
+  const child = execFile(postern, args, { env, maxBuffer: 2 ** 28 }, (_error, stdout, stderr) =>
+    resolve({ code: child.exitCode ?? -1, stdout, stderr }),
+  );
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(input);
+  return promise;
+}
+
+/** Starts a whole server in embedded mode and resolves when it serves. */
+export async function startServer(options: ServerOptions = {}): Promise<Server> {
+  const root = options.root ?? temporaryFolder();
+  const smtpPort = options.root ? portIn(root, "smtplisten") : await freePort();
+  const submissionPort = options.root ? portIn(root, "submissionlisten") : await freePort();
+  const control: Record<string, string> = options.root
+    ? {}
+    : {
+        me: "localhost\n",
+        mailboxdomains: "localhost:create\n",
+        locals: "",
+        relayclients: "127.0.0.0/8\n::1\n",
+        smtplisten: `127.0.0.1:${smtpPort}\n`,
+        submissionlisten: `127.0.0.1:${submissionPort}\n`,
+        nameservers: "127.0.0.1:9\n",
+      };
+  mkdirSync(join(root, "control"), { recursive: true });
+  for (const [name, text] of Object.entries({ ...control, ...options.control }))
+    writeFileSync(join(root, "control", name), text);
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    mkdirSync(join(root, name, ".."), { recursive: true });
+    writeFileSync(join(root, name), text);
+  }
+  const child = spawn(postern, ["start", "--embedded", "--root", root], { stdio: ["ignore", "pipe", "pipe"] });
+  let printed = "";
+  child.stdout?.on("data", (chunk) => (printed += chunk));
+  child.stderr?.on("data", (chunk) => (printed += chunk));
+  const exited = once(child, "exit");
+
+  const status = async (): Promise<readonly ProgramStatus[]> => {
+    const { stdout } = await runPostern(["status", "--root", root, "--json"]);
+    return (JSON.parse(stdout) as { programs: ProgramStatus[] }).programs;
+  };
+  const stop = async (): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM");
+    await exited;
+    return child.exitCode;
+  };
+  const killAll = async (): Promise<void> => {
+    for (const pid of descendants(child.pid ?? 0)) kill(pid);
+    await exited;
+  };
+  const server: Server = {
+    root,
+    smtpPort,
+    submissionPort,
+    process: child,
+    output: () => printed,
+    postern: (args, input) => runPostern([...args, "--root", root], input),
+    status,
+    stop,
+    killAll,
+    async [Symbol.asyncDispose]() {
+      await stop();
+      if (!options.root) rmSync(root, { recursive: true, force: true });
+    },
+  };
+  await serving(server);
+  return server;
+}
+
+/** The greeting on the SMTP port is the only proof that it serves. */
+async function serving(server: Server): Promise<void> {
+  const { greeting } = await import("./smtp-client.ts");
+  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+    if (server.process.exitCode !== null) break;
+    if ((await greeting(server.smtpPort))?.startsWith("220")) return;
+  }
+  throw new Error(`the server does not serve:\n${server.output()}`);
+}
+
+const portIn = (root: string, name: string): number =>
+  Number(
+    readFileSync(join(root, "control", name), "utf8")
+      .trim()
+      .split(":")
+      .at(-1),
+  );
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // already gone
+  }
+}
+
+/** `pid` and all below it, parents first. */
+export function descendants(pid: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const entry of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = readFileSync(`/proc/${entry}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    } catch {
+      // ended meanwhile
+    }
+  }
+  const found = [pid];
+  for (const each of found) found.push(...(children.get(each) ?? []));
+  return found;
+}
+
+/** The messages in a Maildir: file name and octets, from new/ and cur/. */
+export function readMaildir(folder: string): { readonly name: string; readonly text: string }[] {
+  return ["new", "cur"].flatMap((sub) => {
+    const path = join(folder, sub);
+    if (!existsSync(path)) return [];
+    return readdirSync(path).map((name) => ({ name, text: readFileSync(join(path, name), "latin1") }));
+  });
+}
+
+export const mailboxOf = (server: { readonly root: string }, localPart: string): string =>
+  join(server.root, "mail/localhost", localPart, "Maildir");
+
+/** Resolves once `condition` holds; asks again as fast as the loop turns, at most `limitMs`. */
+export async function until(
+  what: string,
+  condition: () => boolean | Promise<boolean>,
+  limitMs = 60_000,
+): Promise<void> {
+  for (const deadline = Date.now() + limitMs; ; ) {
+    if (await condition()) return;
+    if (Date.now() > deadline) throw new Error(`waited ${limitMs} ms in vain for: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

@@ -1,0 +1,92 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+
+/** A plain SMTP client that shows each reply; it knows nothing it need not know. */
+export class SmtpClient {
+  readonly #socket: Socket;
+  #received = "";
+  #ended = false;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => {
+      this.#received += chunk.toString("latin1");
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#ended = true;
+    });
+  }
+
+  /** Connects and reads the greeting; throws when there is none. */
+  static async open(port: number, host = "127.0.0.1"): Promise<SmtpClient> {
+    const socket = connect(port, host);
+    await once(socket, "connect");
+    const client = new SmtpClient(socket);
+    await client.reply();
+    return client;
+  }
+
+  /** The next whole reply, all its lines; "" when the connection ends before. */
+  async reply(): Promise<string> {
+    for (;;) {
+      const end = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\r?\n/.exec(this.#received);
+      if (end) {
+        this.#received = this.#received.slice(end[0].length);
+        return end[0].trimEnd();
+      }
+      if (this.#ended) return "";
+      await Promise.race([once(this.#socket, "data"), once(this.#socket, "close")]);
+    }
+  }
+
+  send(octets: string | Buffer): void {
+    this.#socket.write(typeof octets === "string" ? Buffer.from(octets, "latin1") : octets);
+  }
+
+  /** Waits until the kernel has taken what was sent. */
+  async drained(): Promise<void> {
+    if (this.#socket.writableLength > 0) await Promise.race([once(this.#socket, "drain"), once(this.#socket, "close")]);
+  }
+
+  async command(line: string): Promise<string> {
+    this.send(`${line}\r\n`);
+    return this.reply();
+  }
+
+  /** One message, its lines ended by LF; the reply to its last dot, or the first reply that refused. */
+  async message(reversePath: string, forwardPaths: readonly string[], text: string): Promise<string> {
+    const commands = [`MAIL FROM:<${reversePath}>`, ...forwardPaths.map((path) => `RCPT TO:<${path}>`), "DATA"];
+    for (const command of commands) {
+      const reply = await this.command(command);
+      if (!/^[23]/.test(reply)) return reply;
+    }
+    const stuffed = text.replace(/^\./gm, "..").replace(/\n/g, "\r\n");
+    this.send(`${stuffed}${stuffed === "" || stuffed.endsWith("\n") ? "" : "\r\n"}.\r\n`);
+    return this.reply();
+  }
+
+  async quit(): Promise<void> {
+    await this.command("QUIT");
+    this.close();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** The first line a server says, or undefined when nobody listens or answers. */
+export async function greeting(port: number): Promise<string | undefined> {
+  const socket = connect(port, "127.0.0.1");
+  const { promise, resolve } = Promise.withResolvers<string | undefined>();
+  const timer = setTimeout(() => resolve(undefined), 5_000);
+  socket.on("data", (chunk: Buffer) => resolve(chunk.toString("latin1")));
+  socket.on("error", () => setTimeout(() => resolve(undefined), 50));
+  socket.on("close", () => resolve(undefined));
+  const line = await promise;
+  clearTimeout(timer);
+  socket.destroy();
+  return line;
+}
