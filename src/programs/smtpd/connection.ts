@@ -1,0 +1,379 @@
+import type { Socket } from "node:net";
+import type { Event } from "../../protocol/event/event.ts";
+import type { Outcome } from "../../protocol/outcome.ts";
+import { maxCommandOctets, parseCommand } from "../../protocol/smtp/command.ts";
+import { createDataDecoder, type DataFault } from "../../protocol/smtp/data.ts";
+import {
+  endOfData,
+  newSession,
+  type Rules,
+  type Session,
+  step,
+  type Transaction,
+} from "../../protocol/smtp/session.ts";
+import { receivedLine } from "../../protocol/smtp/trace.ts";
+import { Intake, replyTo } from "./intake.ts";
+import type { QueueLink } from "./queue-link.ts";
+
+/** What all connections share. */
+export interface Surroundings {
+  readonly queue: QueueLink;
+  /** Seconds since the start, counted by a timer; never goes back. */
+  readonly seconds: number;
+  readonly isStopping: boolean;
+  /** Wall clock, milliseconds since 1970. */
+  nowMs(): number;
+  log(event: Event): void;
+}
+
+/** Fixed while the connection lasts. */
+export interface ConnectionTerms {
+  readonly number: number;
+  readonly address: string;
+  readonly rules: Rules;
+  /** This server's name, for the Received line. */
+  readonly me: string;
+  readonly maxHops: number;
+  /** Longest silence of the client; a command must be whole within it (RFC 5321 §4.5.3.2.7). */
+  readonly timeoutSeconds: number;
+}
+
+const maxErrors = 20;
+/** Commands that bring no mail forward, since the last message. */
+const maxIdleCommands = 1_000;
+/** A restart of `queue` is to be invisible. */
+const queueReturnSeconds = 5;
+/** Clients wait 10 minutes for the reply to the final dot (RFC 5321 §4.5.3.2.6). */
+const verdictSeconds = 540;
+/** For the client to read our last reply and close. */
+const lingerSeconds = 5;
+const maxLoggedOctets = 512;
+
+const LF = 10;
+const CR = 13;
+const nothing = Buffer.alloc(0);
+const strayLineEnd = "550 5.6.11 lines end in CR LF and in nothing else";
+const faultReplies: Readonly<Record<DataFault, string>> = {
+  "bare CR": strayLineEnd,
+  "bare LF": strayLineEnd,
+  NUL: "550 5.6.0 NUL in the message",
+};
+
+/**
+ * What we are doing. "command" and "body" read the client; "queue" waits for `queue` to come back, "verdict" for its
+ * answer; "closing" has said its last and drops what comes.
+ */
+type Phase =
+  | { readonly at: "command" | "verdict" | "closing" }
+  | { readonly at: "body"; readonly decode: ReturnType<typeof createDataDecoder> }
+  /** `then` is the body that was announced before `queue` went, or "354" when that is still to be said. */
+  | { readonly at: "queue"; readonly then: Phase | "354"; readonly forget: () => void };
+
+const command: Phase = { at: "command" };
+const verdict: Phase = { at: "verdict" };
+const closing: Phase = { at: "closing" };
+
+/** One SMTP client. Holds one chunk of input, one turn of replies and what `queue` has no room for; no more. */
+export class Connection {
+  readonly #socket: Socket;
+  readonly #around: Surroundings;
+  readonly #terms: ConnectionTerms;
+  #session: Session = newSession;
+  #phase: Phase = command;
+  #intake: Intake | undefined;
+  #input: Buffer = nothing;
+  #replies = "";
+  #deadline: number;
+  #errors = 0;
+  #idleCommands = 0;
+  #messages = 0;
+  #why = "client closed";
+  #skippingLine = false;
+  #inputEnded = false;
+  #running = false;
+  #replyUnread = false;
+  #paused = false;
+
+  /** Takes over the socket and greets. `onClose` is called once, when it is gone. */
+  constructor(socket: Socket, around: Surroundings, terms: ConnectionTerms, onClose: (connection: Connection) => void) {
+    this.#socket = socket;
+    this.#around = around;
+    this.#terms = terms;
+    this.#deadline = around.seconds + terms.timeoutSeconds;
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("end", () => this.#endInput());
+    socket.on("drain", () => {
+      this.#replyUnread = false;
+      this.#run();
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.#why = error.code ?? error.message;
+    });
+    socket.on("close", () => {
+      this.#phase = this.#leave(closing);
+      onClose(this);
+      around.log({ event: "disconnection", connection: terms.number, why: this.#why, messages: this.#messages });
+    });
+    this.#reply(`220 ${terms.rules.greeting} ESMTP`);
+    this.#flush();
+  }
+
+  /** Called each second. */
+  tick() {
+    if (this.#around.seconds < this.#deadline) return;
+    switch (this.#phase.at) {
+      case "command":
+      case "body":
+        if (this.#replyUnread) return this.destroy("timeout");
+        return this.#close("421 4.4.2 timeout", "timeout");
+      case "queue":
+        return this.#queueStaysAway(this.#phase.then);
+      case "verdict":
+        return this.#close("451 4.3.0 the queue does not answer, try again later", "queue timeout");
+      case "closing":
+        return this.destroy(this.#why);
+      default:
+        this.#phase satisfies never;
+    }
+  }
+
+  /** The server stops: between messages we take leave, within one we go on. */
+  stop(): void {
+    if (this.#phase.at === "command" && this.#session.at === "ready") this.takeLeave();
+  }
+
+  takeLeave(): void {
+    if (this.#phase.at !== "closing") this.#close("421 4.3.2 the server is being stopped", "stopped");
+  }
+
+  destroy(why: string): void {
+    this.#why = why;
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#phase.at === "closing") return;
+    this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
+    if (this.#canRead()) this.#run();
+    else this.#pause();
+  }
+
+  #canRead(): boolean {
+    if (this.#replyUnread) return false;
+    return this.#phase.at === "command" || (this.#phase.at === "body" && !this.#intake?.isFull);
+  }
+
+  /** Works on what came, as far as it can; then sends the replies of this turn together. */
+  #run() {
+    if (this.#running) return;
+    this.#running = true;
+    let advanced = true;
+    while (advanced && this.#input.length > 0 && this.#canRead()) {
+      advanced = this.#phase.at === "body" ? this.#readBody(this.#phase.decode) : this.#readCommand();
+    }
+    this.#running = false;
+    const idle = this.#phase.at === "command" && this.#session.at === "ready";
+    if (idle && this.#around.isStopping) return this.takeLeave();
+    this.#flush();
+    if (!this.#canRead()) {
+      // A verdict comes soon and mostly nothing comes before it: not worth two system calls.
+      if (this.#phase.at === "body" || this.#replyUnread) this.#pause();
+      return;
+    }
+    if (this.#inputEnded) return this.#close("", this.#why);
+    if (this.#paused) {
+      this.#paused = false;
+      this.#socket.resume();
+    }
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #endInput(): void {
+    this.#inputEnded = true;
+    if (this.#canRead()) this.#close("", this.#why);
+  }
+
+  /** False when there is no whole line yet. */
+  #readCommand(): boolean {
+    const input = this.#input;
+    const lineFeed = input.indexOf(LF);
+    if (lineFeed < 0) {
+      if (input.length <= maxCommandOctets) return false;
+      this.#skippingLine = true;
+      this.#input = nothing;
+      return false;
+    }
+    this.#input = lineFeed + 1 < input.length ? input.subarray(lineFeed + 1) : nothing;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    if (this.#skippingLine || lineFeed >= maxCommandOctets) {
+      this.#skippingLine = false;
+      this.#refuse("", "500 5.5.2 line too long");
+      return true;
+    }
+    if (lineFeed === 0 || input.indexOf(CR) !== lineFeed - 1) {
+      this.#close(strayLineEnd, "stray line end");
+      return true;
+    }
+    this.#obey(input.toString("latin1", 0, lineFeed - 1));
+    return true;
+  }
+
+  #obey(line: string) {
+    const { next, reply } = step(this.#session, parseCommand(line), this.#terms.rules);
+    this.#session = next;
+    if (next.at === "data") return this.#beginData(reply);
+    if (next.at === "quit") return this.#close(reply, "quit");
+    const isRecipient = reply.startsWith("250 2.1.5"); // which maxRecipients bounds
+    if (!isRecipient && ++this.#idleCommands > maxIdleCommands) {
+      return this.#close("421 4.7.0 too many commands without a message", "too many commands");
+    }
+    if (reply.startsWith("2")) this.#reply(reply);
+    else this.#refuse(line, reply);
+  }
+
+  #refuse(line: string, reply: string): void {
+    this.#reply(reply);
+    this.#logRefusal(line, reply);
+    // Refused recipients do not count: honest lists have many.
+    if ((reply.startsWith("50") || reply.startsWith("555")) && ++this.#errors >= maxErrors) {
+      this.#close("421 4.7.0 too many errors", "too many errors");
+    }
+  }
+
+  #beginData(reply: string) {
+    if (!this.#around.queue.isUp) return this.#awaitQueue("354");
+    this.#reply(reply);
+    this.#phase = { at: "body", decode: createDataDecoder() };
+  }
+
+  #readBody(decode: ReturnType<typeof createDataDecoder>): boolean {
+    if (!this.#intake) {
+      if (!this.#around.queue.isUp) {
+        this.#awaitQueue(this.#phase);
+        return false;
+      }
+      this.#intake = this.#newIntake();
+    }
+    const progress = decode(this.#input);
+    this.#input = nothing;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    if (progress.kind === "broken") {
+      this.#logRefusal("DATA", faultReplies[progress.why]);
+      this.#close(faultReplies[progress.why], progress.why);
+      return false;
+    }
+    this.#intake.take(progress.body);
+    if (progress.kind === "more") return true;
+    this.#input = progress.rest;
+    this.#phase = verdict;
+    this.#deadline = this.#around.seconds + verdictSeconds;
+    if (this.#session.at === "data") this.#intake.finish(this.#session.transaction);
+    return true;
+  }
+
+  #newIntake(): Intake {
+    const { rules, me, address, maxHops } = this.#terms;
+    const { name, extended } = this.#session.client;
+    const nowMs = this.#around.nowMs();
+    const trace = receivedLine({ helo: name, protocol: extended ? "ESMTP" : "SMTP", address, by: me, nowMs });
+    const session = this.#session;
+    return new Intake(
+      this.#around.queue,
+      trace,
+      { maxMessageOctets: rules.maxMessageOctets, maxHops },
+      {
+        onRoom: () => this.#run(),
+        onVerdict: (outcome) => session.at === "data" && this.#conclude(outcome, session.transaction),
+      },
+    );
+  }
+
+  /** Also when the client is gone: the log tells what became of the message. */
+  #conclude(outcome: Outcome<number>, { forwardPaths }: Transaction): void {
+    this.#intake = undefined;
+    this.#session = endOfData(this.#session);
+    const reply = replyTo(outcome, this.#around.nowMs());
+    if (outcome.kind === "done") {
+      this.#messages++;
+      this.#idleCommands = 0;
+      const recipients = forwardPaths.length;
+      this.#around.log({ event: "accepted", connection: this.#terms.number, message: outcome.value, recipients });
+    } else this.#logRefusal("DATA", reply);
+    if (this.#phase.at !== "verdict") return;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    this.#phase = command;
+    this.#reply(reply);
+    this.#run();
+  }
+
+  #awaitQueue(then: Phase | "354"): void {
+    const forget = this.#around.queue.whenUp(() => {
+      this.#phase = this.#leave(then === "354" ? command : then);
+      this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+      if (then === "354") this.#beginData("354 go ahead");
+      this.#run();
+    });
+    this.#phase = { at: "queue", then, forget };
+    this.#deadline = this.#around.seconds + queueReturnSeconds;
+  }
+
+  /** Before 354 we can say so and go on; after it only an end of the connection stops the client from sending. */
+  #queueStaysAway(then: Phase | "354") {
+    const reply = "the queue is not running, try again later";
+    if (then !== "354") return this.#close(`421 4.3.0 ${reply}`, "queue away");
+    this.#phase = this.#leave(command);
+    this.#session = endOfData(this.#session);
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    this.#refuse("DATA", `451 4.3.0 ${reply}`);
+    this.#run();
+  }
+
+  /** Goes to another phase; what only the old one needed is let go. */
+  #leave(next: Phase): Phase {
+    if (this.#phase.at === "queue") this.#phase.forget();
+    if (next.at === "closing" && this.#phase.at === "body") this.#intake?.abandon();
+    return next;
+  }
+
+  #logRefusal(line: string, reply: string): void {
+    const { number, address } = this.#terms;
+    this.#around.log({
+      event: "refusal",
+      connection: number,
+      address,
+      command: line.slice(0, maxLoggedOctets),
+      reply,
+    });
+  }
+
+  #reply(reply: string): void {
+    this.#replies += `${reply}\r\n`;
+  }
+
+  #flush(): void {
+    if (this.#replies === "" || this.#phase.at === "closing") return;
+    const replies = this.#replies;
+    this.#replies = "";
+    // While replies wait to be read we read no commands: they would only make more replies.
+    if (!this.#socket.write(replies, "latin1")) this.#replyUnread = true;
+  }
+
+  /** Says a last word, stops sending, and for a while reads and drops what is on its way: a reset would lose the word. */
+  #close(reply: string, why: string): void {
+    if (this.#phase.at === "closing") return;
+    if (reply !== "") this.#reply(reply);
+    this.#why = why;
+    this.#phase = this.#leave(closing);
+    this.#input = nothing;
+    this.#deadline = this.#around.seconds + lingerSeconds;
+    if (this.#replies === "") this.#socket.end();
+    else this.#socket.end(this.#replies, "latin1");
+    this.#replies = "";
+    if (this.#paused) this.#socket.resume();
+  }
+}

@@ -1,0 +1,88 @@
+import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { createHopCounter } from "../../protocol/smtp/hops.ts";
+import { type Transaction, tooBig } from "../../protocol/smtp/session.ts";
+import type { QueueLink, Submission } from "./queue-link.ts";
+
+export interface IntakeLimits {
+  readonly maxMessageOctets: number;
+  readonly maxHops: number;
+}
+
+export interface IntakeEvents {
+  readonly onRoom: () => void;
+  /** After `finish`, once. */
+  readonly onVerdict: (verdict: Outcome<number>) => void;
+}
+
+/**
+ * One message between its DATA and its verdict. Passes the decoded body on as it comes, keeps none of it, and looks at
+ * size and hops. What is refused early is still taken to its end: else its rest would be read as commands.
+ */
+export class Intake {
+  readonly #submission: Submission;
+  readonly #limits: IntakeLimits;
+  readonly #onVerdict: (verdict: Outcome<number>) => void;
+  readonly #countHops = createHopCounter();
+  /** The Received line, until it went with the first of the body. */
+  #trace: string;
+  #octets = 0;
+  #verdict: Outcome<number> | undefined;
+  #finished = false;
+
+  constructor(queue: QueueLink, trace: string, limits: IntakeLimits, events: IntakeEvents) {
+    this.#trace = trace;
+    this.#limits = limits;
+    this.#onVerdict = events.onVerdict;
+    this.#submission = queue.submit({
+      onRoom: events.onRoom,
+      onVerdict: (verdict) => {
+        this.#verdict = verdict;
+        if (this.#finished) events.onVerdict(verdict);
+        else events.onRoom();
+      },
+    });
+  }
+
+  /** The caller is to take no more until `onRoom`. */
+  get isFull(): boolean {
+    return this.#verdict === undefined && this.#submission.isFull;
+  }
+
+  take(body: Buffer) {
+    if (this.#verdict) return;
+    this.#octets += body.length;
+    if (this.#countHops(body) >= this.#limits.maxHops) {
+      return this.#refuse(permanent("4.6", "too many hops, this message is looping"));
+    }
+    if (this.#octets > this.#limits.maxMessageOctets) return this.#refuse(permanent("3.4", tooBig));
+    this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
+    this.#trace = "";
+  }
+
+  finish(envelope: Transaction) {
+    this.#finished = true;
+    if (this.#verdict) return this.#onVerdict(this.#verdict);
+    this.#submission.commit(envelope);
+  }
+
+  /** Gives the message up; no verdict comes. */
+  abandon(): void {
+    this.#submission.abandon();
+  }
+
+  #refuse(failure: Failure): void {
+    this.#verdict = failure;
+    this.#submission.abandon();
+  }
+}
+
+const maxReplyTextOctets = 400;
+
+/** The reply to the final dot. */
+export function replyTo(verdict: Outcome<number>, nowMs: number): string {
+  if (verdict.kind === "done") return `250 2.0.0 ok ${Math.floor(nowMs / 1000)} qp ${verdict.value}`;
+  const code =
+    verdict.status === "3.4" && verdict.kind === "permanent" ? 552 : verdict.kind === "permanent" ? 554 : 451;
+  const text = verdict.text.slice(0, maxReplyTextOctets).replace(/[^ -~]/g, "?");
+  return `${code} ${enhancedCode(verdict)} ${text}`;
+}

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import type { Socket } from "node:net";
+import { test } from "node:test";
+import type { Outcome } from "../../protocol/outcome.ts";
+import { encodeFrame, maxPayloadOctets } from "../../protocol/wire/frame.ts";
+import { commit, refused, stored, submissionCredit, submissionWindowOctets } from "../../protocol/wire/submission.ts";
+import { createQueueLink, inFrames, type QueueLink, type Submission } from "./queue-link.ts";
+
+/** As much of a socket as a channel touches. */
+class FakeSocket extends EventEmitter {
+  readonly writableLength = 0;
+  destroyed = false;
+  write(): boolean {
+    return true;
+  }
+  destroy(): void {
+    this.destroyed = true;
+  }
+}
+
+interface Scene {
+  readonly link: QueueLink;
+  readonly socket: FakeSocket;
+  readonly submission: Submission;
+  readonly verdicts: Outcome<number>[];
+}
+
+function openScene(): Scene {
+  const link = createQueueLink();
+  const socket = new FakeSocket();
+  link.attach(socket as unknown as Socket);
+  const verdicts: Outcome<number>[] = [];
+  const submission = link.submit({ onRoom: () => {}, onVerdict: (verdict) => verdicts.push(verdict) });
+  return { link, socket, submission, verdicts };
+}
+
+const envelope = { reversePath: "", bodyKind: 0, forwardPaths: ["a@b"] } as const;
+const nonsense = [
+  { name: "stored before the commit", frame: stored.encode(1, { queueId: 1 }) },
+  { name: "credit nobody waits for", frame: submissionCredit.encode(1, { octets: 1 }) },
+  { name: "a frame only we send", frame: commit.encode(1, { reversePath: "", bodyKind: 0, uid: 0 }) },
+  { name: "a frame nobody knows", frame: encodeFrame(200, 1, Buffer.alloc(0)) },
+  { name: "a frame that is too short", frame: encodeFrame(refused.type, 1, Buffer.alloc(1)) },
+  { name: "a frame that is too long", frame: Buffer.from("ffffffff0100000001", "hex") },
+];
+for (const { name, frame } of nonsense) {
+  test(`createQueueLink() closes the channel for ${name}, and every message is refused temporarily`, () => {
+    const { link, socket, verdicts } = openScene();
+    socket.emit("data", frame);
+    assert.deepEqual([socket.destroyed, link.isUp, verdicts.map(({ kind }) => kind)], [true, false, ["temporary"]]);
+  });
+}
+
+test("createQueueLink() passes over frames for a message it has abandoned", () => {
+  const { link, socket, submission, verdicts } = openScene();
+  submission.commit({ ...envelope, forwardPaths: [] });
+  submission.abandon();
+  socket.emit("data", stored.encode(1, { queueId: 1 }));
+  assert.deepEqual([link.isUp, verdicts], [true, []]);
+});
+
+test("createQueueLink() does not believe a status or an early verdict that makes no sense", () => {
+  const { socket, submission, verdicts } = openScene();
+  socket.emit("data", refused.encode(1, { permanent: 7, status: "\r\n250", text: "no" }));
+  assert.deepEqual(verdicts, [{ kind: "temporary", status: "3.0", text: "no" }]);
+  submission.write(Buffer.alloc(submissionWindowOctets + 1));
+  assert.equal(submission.isFull, false);
+});
+
+test("createQueueLink() sends the envelope after the last of the body", () => {
+  const { socket, submission, verdicts } = openScene();
+  submission.write(Buffer.alloc(submissionWindowOctets + 1));
+  submission.commit({ ...envelope, forwardPaths: ["a@b"] });
+  assert.equal(submission.isFull, true);
+  socket.emit("data", submissionCredit.encode(1, { octets: 10 }));
+  assert.equal(submission.isFull, false);
+  socket.emit("data", stored.encode(1, { queueId: 7 }));
+  assert.deepEqual(verdicts, [{ kind: "done", value: 7 }]);
+});
+
+test("inFrames() fills frames and loses nothing", () => {
+  const forwardPaths = Array.from({ length: 700 }, (_, n) => `${n}${"x".repeat(250)}`);
+  const frames = [...inFrames(forwardPaths)];
+  assert.deepEqual(frames.flat(), forwardPaths);
+  assert.deepEqual([...inFrames([])], []);
+  for (const some of frames) assert.ok(some.reduce((sum, { length }) => sum + 4 + length, 4) <= maxPayloadOctets);
+});

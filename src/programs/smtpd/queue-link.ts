@@ -1,0 +1,218 @@
+import type { Socket } from "node:net";
+import { done, type Outcome, permanent, type Status, temporary } from "../../protocol/outcome.ts";
+import type { Transaction } from "../../protocol/smtp/session.ts";
+import { type Frame, headerOctets, maxPayloadOctets, writeHeader } from "../../protocol/wire/frame.ts";
+import {
+  abandon,
+  bodyType,
+  commit,
+  networkUid,
+  open,
+  recipients,
+  refused,
+  stored,
+  submissionCredit,
+  submissionWindowOctets,
+} from "../../protocol/wire/submission.ts";
+import { type Channel, createChannel } from "../../services/channel/channel.ts";
+
+/** Calls back and never waits: on the way of every message, promises would cost more than the work. */
+export interface SubmissionEvents {
+  /** All that was written is on its way. */
+  readonly onRoom: () => void;
+  /** The queue id, or why not. Once, at any time, and not after `abandon`. */
+  readonly onVerdict: (verdict: Outcome<number>) => void;
+}
+
+/** One message on its way to `queue`. After its verdict it takes and drops whatever comes. */
+export interface Submission {
+  /** Something written waits for credit: the caller is to hold back until `onRoom`. */
+  readonly isFull: boolean;
+  /** Keeps a view of `body` while it waits. */
+  write(body: Buffer): void;
+  /** Asks for the verdict, once all that was written has gone. */
+  commit(envelope: Transaction): void;
+  abandon(): void;
+}
+
+/** The way to `queue`, which may be gone for a while. */
+export interface QueueLink {
+  readonly isUp: boolean;
+  /** A fresh connection; what was under way on the old one is refused, temporarily. */
+  attach(socket: Socket): void;
+  /** Opens a stream. Only while the link is up. */
+  submit(events: SubmissionEvents): Submission;
+  /** Calls once, when the link is up again; the returned function forgets about it. */
+  whenUp(call: () => void): () => void;
+}
+
+const lost = temporary("3.0", "the queue went away, try again later");
+
+export function createQueueLink(): QueueLink {
+  let channel: Channel | undefined;
+  let streams = new Map<number, Stream>();
+  let lastStream = 0;
+  const waiting = new Set<() => void>();
+
+  const onFrame = (frame: Frame): undefined | "broken" => {
+    const stream = streams.get(frame.stream);
+    if (!stream) return undefined; // it was on its way when the message was abandoned
+    const answer = stream.understand(frame);
+    if (answer === "broken" || answer === undefined) return answer;
+    streams.delete(frame.stream);
+    stream.end(answer);
+    return undefined;
+  };
+
+  return {
+    get isUp() {
+      return channel !== undefined;
+    },
+    attach(socket) {
+      channel?.close();
+      const fresh = createChannel(socket, {
+        onFrame,
+        onClose: () => {
+          if (channel === fresh) channel = undefined;
+          const broken = streams;
+          streams = new Map();
+          for (const stream of broken.values()) stream.end(lost);
+        },
+      });
+      channel = fresh;
+      const calls = [...waiting];
+      waiting.clear();
+      for (const call of calls) call();
+    },
+    submit(events) {
+      if (!channel) throw new Error("a submission while the queue is away");
+      do lastStream = (lastStream + 1) % 2 ** 32;
+      while (streams.has(lastStream));
+      const number = lastStream;
+      const stream = new Stream(channel, number, events, () => streams.delete(number));
+      streams.set(number, stream);
+      return stream;
+    },
+    whenUp(call) {
+      waiting.add(call);
+      return () => waiting.delete(call);
+    },
+  };
+}
+
+class Stream implements Submission {
+  readonly #channel: Channel;
+  readonly #number: number;
+  readonly #events: SubmissionEvents;
+  readonly #forget: () => void;
+  #credit = submissionWindowOctets;
+  #waiting: Buffer | undefined;
+  #envelope: Transaction | undefined;
+  #committed = false;
+  #ended = false;
+
+  constructor(channel: Channel, number: number, events: SubmissionEvents, forget: () => void) {
+    this.#channel = channel;
+    this.#number = number;
+    this.#events = events;
+    this.#forget = forget;
+    channel.send(open.encode(number, {}));
+  }
+
+  get isFull(): boolean {
+    return this.#waiting !== undefined;
+  }
+
+  write(body: Buffer): void {
+    if (this.#ended || body.length === 0) return;
+    this.#waiting = this.#waiting ? Buffer.concat([this.#waiting, body]) : body;
+    this.#push();
+  }
+
+  commit(envelope: Transaction): void {
+    if (this.#ended) return;
+    this.#envelope = envelope;
+    if (!this.#waiting) this.#sendEnvelope(envelope);
+  }
+
+  abandon(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#waiting = undefined;
+    this.#forget();
+    this.#channel.send(abandon.encode(this.#number, {}));
+  }
+
+  /** A verdict, nothing for credit, or "broken" for what `queue` may not say now. */
+  understand(frame: Frame): Outcome<number> | undefined | "broken" {
+    switch (frame.type) {
+      case submissionCredit.type: {
+        const fields = submissionCredit.decode(frame.payload);
+        if (!fields || this.#credit + fields.octets > submissionWindowOctets) return "broken";
+        this.#credit += fields.octets;
+        if (!this.#waiting) return undefined;
+        this.#push();
+        if (!this.#waiting) this.#events.onRoom();
+        return undefined;
+      }
+      case stored.type: {
+        const fields = stored.decode(frame.payload);
+        return fields && this.#committed ? done(fields.queueId) : "broken";
+      }
+      case refused.type: {
+        const fields = refused.decode(frame.payload);
+        if (!fields) return "broken";
+        const status = isStatus(fields.status) ? fields.status : "3.0";
+        return fields.permanent === 1 ? permanent(status, fields.text) : temporary(status, fields.text);
+      }
+      default:
+        return "broken";
+    }
+  }
+
+  end(verdict: Outcome<number>): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#waiting = undefined;
+    this.#events.onVerdict(verdict);
+  }
+
+  #push(): void {
+    while (this.#waiting && this.#credit > 0) {
+      const octets = Math.min(this.#credit, this.#waiting.length, maxPayloadOctets);
+      // Header and body go apart: the channel joins what leaves together, so the body is copied once and not twice.
+      const header = Buffer.allocUnsafe(headerOctets);
+      writeHeader(header, bodyType, this.#number, octets);
+      this.#channel.send(header);
+      this.#channel.send(this.#waiting.subarray(0, octets));
+      this.#credit -= octets;
+      this.#waiting = octets < this.#waiting.length ? this.#waiting.subarray(octets) : undefined;
+    }
+    if (!this.#waiting && this.#envelope) this.#sendEnvelope(this.#envelope);
+  }
+
+  #sendEnvelope({ reversePath, bodyKind, forwardPaths }: Transaction): void {
+    for (const some of inFrames(forwardPaths)) {
+      this.#channel.send(recipients.encode(this.#number, { forwardPaths: some }));
+    }
+    this.#committed = true;
+    this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid: networkUid }));
+  }
+}
+
+const isStatus = (text: string): text is Status => /^[0-9]{1,3}\.[0-9]{1,3}$/.test(text);
+
+/** As many forward-paths together as one frame holds. */
+export function* inFrames(forwardPaths: readonly string[]): Generator<readonly string[]> {
+  let from = 0;
+  let octets = 4;
+  for (const [at, { length }] of forwardPaths.entries()) {
+    if (octets + 4 + length > maxPayloadOctets) {
+      yield forwardPaths.slice(from, at);
+      from = at;
+      octets = 4;
+    }
+    octets += 4 + length;
+  }
+  if (from < forwardPaths.length) yield from === 0 ? forwardPaths : forwardPaths.slice(from);
+}

@@ -1,0 +1,280 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { openStage, plainControl, type Stage } from "../../../test/dialogues/stage.ts";
+import { Talk } from "../../../test/dialogues/talk.ts";
+import { readSettings } from "../../protocol/control/parse.ts";
+import { permanent, temporary } from "../../protocol/outcome.ts";
+import { networkUid, submissionWindowOctets } from "../../protocol/wire/submission.ts";
+
+const ticks = (stage: Stage, seconds: number): void => {
+  for (let n = 0; n < seconds; n++) stage.service.tick();
+};
+
+/** A client that has read its greeting. */
+async function greeted(stage: Stage): Promise<Talk> {
+  const talk = await Talk.open(stage.port);
+  assert.equal(await talk.reply(), "220 localhost ESMTP");
+  return talk;
+}
+
+/** A client that may send its body now. */
+async function atData(stage: Stage): Promise<Talk> {
+  const talk = await greeted(stage);
+  assert.match(await talk.ask("EHLO client.example"), /^250/);
+  assert.match(await talk.ask("MAIL FROM:<a@b.example> BODY=8BITMIME"), /^250/);
+  assert.match(await talk.ask("RCPT TO:<c@localhost>"), /^250/);
+  assert.match(await talk.ask("DATA"), /^354/);
+  return talk;
+}
+
+test("smtpd hands on envelope and body, with its Received line first", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  assert.match(await talk.ask("Subject: x\r\n\r\n..dot\r\n\xe4\r\n."), /^250 2\.0\.0 ok \d+ qp 1$/);
+  const [message] = stage.queue.messages;
+  assert.ok(message);
+  const { body, ...envelope } = message;
+  assert.deepEqual(envelope, {
+    reversePath: "a@b.example",
+    forwardPaths: ["c@localhost"],
+    bodyKind: 1,
+    uid: networkUid,
+  });
+  const received =
+    /^Received: from unknown \(HELO client\.example\) \(127\.0\.0\.1\)\n {2}by localhost with ESMTP; .* -0000\n/;
+  assert.match(body, received);
+  assert.equal(body.replace(received, ""), "Subject: x\n\n.dot\n\xe4\n");
+});
+
+test("smtpd logs what happened on a connection", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  await talk.ask(".");
+  await talk.ask("WHAT now");
+  await talk.ask("QUIT");
+  talk.close();
+  await stage.service.stop();
+  const [connection, accepted, refusal, disconnection] = stage.events;
+  assert.equal(stage.events.length, 4);
+  assert.partialDeepStrictEqual(connection, { event: "connection", address: "127.0.0.1", service: "smtp" });
+  assert.deepEqual(accepted, { event: "accepted", connection: 1, message: 1, recipients: 1 });
+  assert.partialDeepStrictEqual(refusal, { event: "refusal", connection: 1, command: "WHAT now" });
+  assert.deepEqual(disconnection, { event: "disconnection", connection: 1, why: "quit", messages: 1 });
+});
+
+const verdicts = [
+  { verdict: temporary("3.1", "cannot write: no space"), reply: "451 4.3.1 cannot write: no space" },
+  { verdict: permanent("6.0", "no\r\nway"), reply: "554 5.6.0 no??way" },
+];
+for (const { verdict, reply } of verdicts) {
+  test(`smtpd says "${reply}" for what queue refuses, and goes on`, async () => {
+    await using stage = await openStage(plainControl);
+    stage.queue.answer = () => verdict;
+    const talk = await atData(stage);
+    assert.equal(await talk.ask("text\r\n."), reply);
+    assert.equal(await talk.ask("NOOP"), "250 2.0.0 ok");
+  });
+}
+
+test("smtpd reads on to the end of a message that queue refuses early", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  talk.send("begin\r\n");
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  stage.queue.refuse(stage.queue.streams[0] ?? 0, 0, "full");
+  assert.equal(await talk.ask("QUIT\r\n."), "451 4.3.1 full");
+  assert.equal(await talk.ask("NOOP"), "250 2.0.0 ok");
+});
+
+test("smtpd answers 451 when queue goes away after the commit, and in the middle of a body", async () => {
+  await using stage = await openStage(plainControl);
+  stage.queue.answer = () => undefined;
+  const committed = await atData(stage);
+  const midway = await atData(stage);
+  midway.send("begin\r\n");
+  committed.send("text\r\n.\r\n");
+  await stage.queue.until(() => stage.queue.receivedOctets > 0 && stage.queue.messages.length === 1);
+  await stage.queue.hangUp();
+  assert.match(await committed.reply(), /^451 4\.3\.0 the queue went away/);
+  assert.match(await midway.ask("end\r\n."), /^451 4\.3\.0 the queue went away/);
+});
+
+test("smtpd lets a message wait while queue is away, before 354 and after", async () => {
+  await using stage = await openStage(plainControl);
+  const after = await atData(stage);
+  const before = await greeted(stage);
+  await stage.queue.hangUp();
+  before.send("MAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\n");
+  assert.deepEqual([await before.reply(), await before.reply()], ["250 2.1.0 ok", "250 2.1.5 ok"]);
+  after.send("text\r\n.\r\n");
+  ticks(stage, 4);
+  await stage.queue.connect(stage.service.attachQueue);
+  assert.match(await before.reply(), /^354/);
+  assert.match(await after.reply(), /^250 2\.0\.0 ok/);
+  assert.match(await before.ask("."), /^250 2\.0\.0 ok/);
+});
+
+test("smtpd gives up waiting for queue after 5 seconds", async () => {
+  await using stage = await openStage(plainControl);
+  const after = await atData(stage);
+  const before = await greeted(stage);
+  await stage.queue.hangUp();
+  before.send("MAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\n");
+  assert.deepEqual([await before.reply(), await before.reply()], ["250 2.1.0 ok", "250 2.1.5 ok"]);
+  ticks(stage, 5);
+  assert.match(await before.reply(), /^451 4\.3\.0/);
+  assert.match(await before.ask("MAIL FROM:<>"), /^250/);
+  after.send("text\r\n.\r\n");
+  let reply: string | undefined;
+  const replied = after.reply().then((line) => {
+    reply = line;
+  });
+  for (let seconds = 0; seconds < 200 && reply === undefined; seconds++) {
+    stage.service.tick();
+    await new Promise(setImmediate);
+  }
+  await replied;
+  assert.match(reply ?? "", /^421 4\.3\.0/);
+});
+
+test("smtpd sends no more than the window without credit, then all of a big message", async () => {
+  await using stage = await openStage(plainControl);
+  stage.queue.givesCredit = false;
+  const talk = await atData(stage);
+  const line = `${"0123456789".repeat(7)}\r\n`;
+  talk.send(line.repeat(150_000));
+  await stage.queue.until(() => stage.queue.receivedOctets >= submissionWindowOctets);
+  assert.equal(stage.queue.receivedOctets, submissionWindowOctets);
+  assert.ok(talk.unsentOctets > 0, "the client is held back");
+  stage.queue.giveCredit();
+  assert.match(await talk.ask("."), /^250/);
+  const body = stage.queue.messages[0]?.body ?? "";
+  assert.equal(body.slice(body.indexOf("0123")), line.replace("\r", "").repeat(150_000));
+});
+
+test("smtpd hands on more recipients than one frame holds", async () => {
+  await using stage = await openStage({ ...plainControl, maxrecipients: "1000" });
+  const talk = await greeted(stage);
+  const forwardPaths = Array.from({ length: 1_000 }, (_, n) => `${String(n).padStart(200, "r")}@localhost`);
+  talk.send(`MAIL FROM:<>\r\n${forwardPaths.map((path) => `RCPT TO:<${path}>\r\n`).join("")}DATA\r\n.\r\nQUIT\r\n`);
+  let line = await talk.line();
+  while (line !== undefined && !line.startsWith("221")) line = await talk.line();
+  assert.deepEqual(stage.queue.messages[0]?.forwardPaths, forwardPaths);
+});
+
+test("smtpd takes a pipelined session at every cut", async () => {
+  await using stage = await openStage(plainControl);
+  const wire =
+    "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\na\r\n..\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\n.\r\nQUIT\r\n";
+  for (let cut = 1; cut < wire.length; cut += 3) {
+    const talk = await greeted(stage);
+    talk.send(wire.slice(0, cut));
+    await new Promise((resolve) => setImmediate(resolve));
+    talk.send(wire.slice(cut));
+    const codes: string[] = [];
+    for (let line = await talk.line(); line !== undefined; line = await talk.line()) {
+      if (line.charAt(3) === " ") codes.push(line.slice(0, 3));
+    }
+    assert.deepEqual(codes.join(" "), "250 250 250 354 250 250 250 354 250 221", `cut at ${cut}`);
+    talk.close();
+  }
+  assert.ok(stage.queue.messages.every(({ body }, at) => body.endsWith(at % 2 === 0 ? "-0000\na\n.\n" : "-0000\n")));
+});
+
+test("smtpd keeps nothing of a message whose client goes away", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  talk.send("text\r\n");
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  talk.close();
+  await stage.queue.until(() => stage.queue.abandoned === 1);
+  assert.equal(stage.queue.messages.length, 0);
+});
+
+test("smtpd answers a client that has said its last", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  talk.send("text\r\n.\r\nQUIT\r\n");
+  talk.endOutput();
+  assert.match(await talk.reply(), /^250 2\.0\.0 ok/);
+  assert.match(await talk.reply(), /^221/);
+});
+
+test("smtpd abandons a body with a stray line end", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atData(stage);
+  talk.send("text\r\n");
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  talk.send("stray\n.\r\nMAIL FROM:<>\r\n");
+  assert.match(await talk.reply(), /^550 5\.6\.11/);
+  assert.equal(await talk.line(), undefined);
+  await stage.queue.until(() => stage.queue.abandoned === 1);
+});
+
+test("smtpd gives silent clients up: at a command, in a command, in a body, after its own last word", async () => {
+  await using stage = await openStage({ ...plainControl, timeoutsmtpd: "100" });
+  const silent = await greeted(stage);
+  const slow = await greeted(stage);
+  const midway = await atData(stage);
+  ticks(stage, 50);
+  slow.send("NO");
+  midway.send("text\r\n");
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  ticks(stage, 50);
+  assert.equal(await silent.reply(), "421 4.4.2 timeout");
+  assert.equal(await slow.reply(), "421 4.4.2 timeout");
+  ticks(stage, 50);
+  assert.equal(await midway.reply(), "421 4.4.2 timeout");
+  await stage.queue.until(() => stage.queue.abandoned === 1);
+  ticks(stage, 5);
+  await stage.service.stop();
+  assert.equal(stage.events.filter(({ event }) => event === "disconnection").length, 3);
+});
+
+test("smtpd waits long for a verdict, but not for ever", async () => {
+  await using stage = await openStage(plainControl);
+  stage.queue.answer = () => undefined;
+  const talk = await atData(stage);
+  talk.send(".\r\n");
+  await stage.queue.until(() => stage.queue.messages.length === 1);
+  ticks(stage, 539);
+  ticks(stage, 1);
+  assert.match(await talk.reply(), /^451 4\.3\.0/);
+});
+
+test("smtpd turns away connections over its limit", async () => {
+  await using stage = await openStage({ ...plainControl, maxconnectionsperaddress: "2" });
+  const first = await greeted(stage);
+  await greeted(stage);
+  const third = await Talk.open(stage.port);
+  assert.match(await third.reply(), /^421 4\.7\.0/);
+  assert.equal(await third.line(), undefined);
+  await first.ask("QUIT");
+  first.close();
+  while (!stage.events.some(({ event }) => event === "disconnection")) await new Promise(setImmediate);
+  await greeted(stage);
+});
+
+test("smtpd says goodbye to idle clients when it stops, and lets transactions finish", async () => {
+  await using stage = await openStage(plainControl);
+  const idle = await greeted(stage);
+  const busy = await atData(stage);
+  const stopped = stage.service.stop();
+  assert.match(await idle.reply(), /^421 4\.3\.2/);
+  idle.endOutput();
+  assert.match(await busy.ask("text\r\n."), /^250/);
+  assert.match(await busy.reply(), /^421 4\.3\.2/);
+  busy.endOutput();
+  await stopped;
+  assert.equal(stage.queue.messages.length, 1);
+});
+
+test("smtpd takes new settings for new connections, and keeps the old ones when they are wrong", async () => {
+  await using stage = await openStage(plainControl);
+  const settings = readSettings(new Map([["smtpgreeting", "fresh.example"]]));
+  assert.ok(settings.kind === "done");
+  assert.equal(stage.service.reload({ ...settings.value, relayclients: ["nonsense"] }).kind, "permanent");
+  await greeted(stage);
+  assert.equal(stage.service.reload(settings.value).kind, "done");
+  assert.equal(await (await Talk.open(stage.port)).reply(), "220 fresh.example ESMTP");
+});

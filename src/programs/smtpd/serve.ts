@@ -1,0 +1,152 @@
+import { once } from "node:events";
+import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import type { Settings } from "../../protocol/control/table.ts";
+import type { Event } from "../../protocol/event/event.ts";
+import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import type { Rules } from "../../protocol/smtp/session.ts";
+import { type AdmissionLimits, createAdmission } from "./admission.ts";
+import { Connection, type Surroundings } from "./connection.ts";
+import { createQueueLink } from "./queue-link.ts";
+import { createRules } from "./rules.ts";
+
+export interface ServiceOptions {
+  readonly settings: Settings;
+  /** This host's own addresses, for `user@[address]`. */
+  readonly ipAddresses: readonly string[];
+  /** How many processes share the listeners: each takes its part of the connections. */
+  readonly processes: number;
+  readonly log: (event: Event) => void;
+}
+
+/** The SMTP service of one process. */
+export interface SmtpService {
+  /** Accepts on a listener; `service` names it in the log. Resolves with the server once it does. */
+  listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
+  /** A fresh connection with `queue`. */
+  attachQueue(socket: Socket): void;
+  /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
+  reload(settings: Settings): Outcome<void>;
+  /** A second has passed: every deadline is looked at. The service has no other clock for them. */
+  tick(): void;
+  /** Takes nothing new; resolves when every client is gone, at the latest after `stopMs`. */
+  stop(): Promise<void>;
+}
+
+/** Transactions under way may finish within this. */
+const stopMs = 5_000;
+const tooMany = "421 4.7.0 too many connections, try again later\r\n";
+
+interface Terms {
+  readonly settings: Settings;
+  readonly rulesFor: (address: string) => Rules;
+}
+
+export function createSmtpService({ settings, ipAddresses, processes, log }: ServiceOptions): Outcome<SmtpService> {
+  const initial = createRules(settings, ipAddresses);
+  if (initial.kind !== "done") return initial;
+  let terms: Terms = { settings, rulesFor: initial.value };
+  const admission = createAdmission(limitsOf(settings, processes));
+  const queue = createQueueLink();
+  const servers: Server[] = [];
+  const connections = new Set<Connection>();
+  let allGone: (() => void) | undefined;
+  let seconds = 0;
+  let lastNumber = 0;
+  const around: Surroundings = {
+    queue,
+    get seconds() {
+      return seconds;
+    },
+    get isStopping() {
+      return allGone !== undefined;
+    },
+    nowMs: Date.now,
+    log,
+  };
+
+  const accept = (socket: Socket, service: string) => {
+    const { remoteAddress: address, remotePort: port } = socket;
+    if (address === undefined || port === undefined) return void socket.destroy(); // gone already
+    const number = ++lastNumber;
+    if (!admission.enter(address)) {
+      log({ event: "refusal", connection: number, address, command: "", reply: tooMany.trimEnd() });
+      return turnAway(socket);
+    }
+    log({ event: "connection", connection: number, address, port, service });
+    const { rulesFor, settings } = terms;
+    const connection = new Connection(
+      socket,
+      around,
+      {
+        number,
+        address,
+        rules: rulesFor(address),
+        me: settings.me,
+        maxHops: settings.maxhops,
+        timeoutSeconds: settings.timeoutsmtpd,
+      },
+      (gone) => {
+        connections.delete(gone);
+        admission.leave(address);
+        if (connections.size === 0) allGone?.();
+      },
+    );
+    connections.add(connection);
+  };
+
+  return done({
+    async listen(on, service) {
+      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(socket, service));
+      try {
+        server.listen(on);
+        await once(server, "listening");
+      } catch (error) {
+        return temporary(
+          "3.0",
+          `cannot accept ${service} connections: ${error instanceof Error ? error.message : error}`,
+        );
+      }
+      server.on("error", (error) => log({ event: "warning", text: `cannot accept a connection: ${error.message}` }));
+      servers.push(server);
+      return done(server);
+    },
+    attachQueue: queue.attach,
+    reload(fresh) {
+      const rulesFor = createRules(fresh, ipAddresses);
+      if (rulesFor.kind !== "done") return rulesFor;
+      terms = { settings: fresh, rulesFor: rulesFor.value };
+      admission.limit(limitsOf(fresh, processes));
+      return done(undefined);
+    },
+    tick() {
+      seconds++;
+      for (const connection of connections) connection.tick();
+    },
+    async stop() {
+      for (const server of servers) server.close();
+      const { promise, resolve } = Promise.withResolvers<void>();
+      allGone = resolve;
+      for (const connection of connections) connection.stop();
+      if (connections.size === 0) resolve();
+      const deadline = setTimeout(() => {
+        for (const connection of connections) connection.takeLeave();
+        setImmediate(resolve);
+      }, stopMs);
+      await promise;
+      clearTimeout(deadline);
+    },
+  });
+}
+
+function limitsOf(settings: Settings, processes: number): AdmissionLimits {
+  return {
+    maxConnections: Math.ceil(settings.maxconnections / processes),
+    maxConnectionsPerAddress: Math.ceil(settings.maxconnectionsperaddress / processes),
+  };
+}
+
+function turnAway(socket: Socket): void {
+  socket.on("error", () => {}); // it may be gone; nothing depends on it
+  socket.write(tooMany, "latin1");
+  socket.destroySoon();
+}

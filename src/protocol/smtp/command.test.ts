@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseCommand } from "./command.ts";
+
+const a = { localPart: "a", domain: "b" };
+const mail = { verb: "MAIL", reversePath: a, sizeOctets: 0, bodyKind: 0 };
+const understood = [
+  ["HELO there", { verb: "HELO", name: "there" }],
+  ["ehlo  [192.0.2.1] ", { verb: "EHLO", name: "[192.0.2.1]" }],
+  ["MAIL FROM:<a@b>", mail],
+  ["mail from: <a@b>", mail],
+  ["MAIL FROM:a@b", mail],
+  ["MAIL FROM:a@b SIZE=5", { ...mail, sizeOctets: 5 }],
+  ["MAIL FROM:<>", { ...mail, reversePath: null }],
+  ["MAIL FROM:<a@b>  SIZE=12  body=8bitmime ", { ...mail, sizeOctets: 12, bodyKind: 1 }],
+  ["MAIL FROM:<a@b> BODY=7BIT", mail],
+  ["RCPT TO:<a@b>", { verb: "RCPT", forwardPath: a }],
+  ["rcpt to: a@b", { verb: "RCPT", forwardPath: a }],
+  ["RCPT TO:<Postmaster>", { verb: "RCPT", forwardPath: { localPart: "Postmaster", domain: "" } }],
+  ["data", { verb: "DATA" }],
+  ["DATA ", { verb: "DATA" }],
+  ["NOOP whatever", { verb: "NOOP" }],
+  ["VRFY a", { verb: "VRFY" }],
+  ["HELP me", { verb: "HELP" }],
+  ["QUIT", { verb: "QUIT" }],
+] as const;
+for (const [line, expected] of understood) {
+  test(`parseCommand() understands ${line}`, () => assert.deepEqual(parseCommand(line), expected));
+}
+
+const refused = [
+  ["", "500 5.5.1"],
+  [" NOOP", "500 5.5.1"],
+  ["HELLO", "500 5.5.1"],
+  ["__proto__", "500 5.5.1"],
+  ["GET / HTTP/1.1", "500 5.5.1"],
+  ["NOOP\t", "500 5.5.2"],
+  ["MAIL FROM:<a@b\0>", "500 5.5.2"],
+  ["HELO a\rb", "500 5.5.2"],
+  ["HELO", "501 5.5.4"],
+  ["EHLO ", "501 5.5.4"],
+  ["DATA now", "501 5.5.4"],
+  ["QUIT now", "501 5.5.4"],
+  ["RSET a", "501 5.5.4"],
+  ["EXPN a", "502 5.5.1"],
+  ["STARTTLS", "502 5.5.1"],
+  ["MAIL", "501 5.5.4"],
+  ["MAIL <a@b>", "501 5.5.4"],
+  ["MAIL FROM:", "501 5.1.7"],
+  ["MAIL FROM:<a>", "501 5.1.7"],
+  ["MAIL FROM:<a@b>SIZE=1", "501 5.1.7"],
+  ["MAIL FROM:<a@b> SIZE=", "501 5.5.4"],
+  ["MAIL FROM:<a@b> SIZE=0x10", "501 5.5.4"],
+  ["MAIL FROM:<a@b> SIZE=-1", "501 5.5.4"],
+  ["MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"],
+  ["MAIL FROM:<a@b> SMTPUTF8", "555 5.5.4"],
+  ["MAIL FROM:<a@b> constructor=1", "555 5.5.4"],
+  ["RCPT TO:<>", "501 5.1.3"],
+  ["RCPT TO:<a>", "501 5.1.3"],
+  ["RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4"],
+  ["RCPT FROM:<a@b>", "501 5.5.4"],
+] as const;
+for (const [line, reply] of refused) {
+  test(`parseCommand() answers ${reply} to ${JSON.stringify(line)}`, () => {
+    const command = parseCommand(line);
+    assert.ok(command.verb === "wrong", command.verb);
+    assert.equal(command.reply.slice(0, 9), reply);
+  });
+}
+
+test("parseCommand() takes any octets without throwing, and its replies are one line", () => {
+  let seed = 1;
+  const random = (below: number): number => {
+    seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
+    return Math.floor((seed / 2 ** 31) * below);
+  };
+  const lines = [...understood, ...refused].map(([line]) => line);
+  for (let round = 0; round < 5_000; round++) {
+    const line = lines[random(lines.length)] ?? "";
+    const at = random(line.length + 1);
+    const command = parseCommand(line.slice(0, at) + String.fromCharCode(random(256)) + line.slice(at + random(2)));
+    if (command.verb === "wrong") assert.match(command.reply, /^5\d\d 5\.\d\.\d [ -~]+$/);
+  }
+});

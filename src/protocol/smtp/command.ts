@@ -1,0 +1,119 @@
+import { isPrintable, type Path, scanPath } from "../address.ts";
+
+/** What a client said, understood (RFC 5321 §4.1.1). "wrong" carries the reply to what was not. */
+export type Command =
+  | { readonly verb: "HELO" | "EHLO"; readonly name: string }
+  | {
+      readonly verb: "MAIL";
+      readonly reversePath: Path | null;
+      /** SIZE= of RFC 1870, 0 when not given. */
+      readonly sizeOctets: number;
+      /** 1 for BODY=8BITMIME (RFC 6152). */
+      readonly bodyKind: 0 | 1;
+    }
+  | { readonly verb: "RCPT"; readonly forwardPath: Path }
+  | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" }
+  | { readonly verb: "wrong"; readonly reply: string };
+
+/** RFC 5321 §4.5.3.1.4 asks for 512, more with extensions. */
+export const maxCommandOctets = 2048;
+
+/** Reads a command line, given without its CR LF. Never fails: see "wrong". */
+export function parseCommand(line: string): Command {
+  if (!isPrintable(line)) return wrong("500 5.5.2 control characters in the command");
+  const space = line.indexOf(" ");
+  const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
+  const parse = parsers.get(verb);
+  if (!parse) return wrong("500 5.5.1 command not recognised");
+  return parse(space < 0 ? "" : line.slice(space + 1).trim());
+}
+
+const wrong = (reply: string): Command => ({ verb: "wrong", reply });
+const noArgument = wrong("501 5.5.4 no argument allowed");
+const notImplemented = (): Command => wrong("502 5.5.1 unimplemented");
+
+const bare = (verb: "DATA" | "RSET" | "QUIT") => {
+  const command: Command = { verb };
+  return (argument: string): Command => (argument === "" ? command : noArgument);
+};
+const any = (verb: "NOOP" | "VRFY" | "HELP") => {
+  const command: Command = { verb };
+  return (): Command => command;
+};
+
+const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
+  ["HELO", (argument: string) => parseHello("HELO", argument)],
+  ["EHLO", (argument: string) => parseHello("EHLO", argument)],
+  ["MAIL", parseMail],
+  ["RCPT", parseRcpt],
+  ["DATA", bare("DATA")],
+  ["RSET", bare("RSET")],
+  ["QUIT", bare("QUIT")],
+  ["NOOP", any("NOOP")],
+  ["VRFY", any("VRFY")],
+  ["HELP", any("HELP")],
+  ["EXPN", notImplemented],
+  ["TURN", notImplemented],
+  ["ETRN", notImplemented],
+  ["SEND", notImplemented],
+  ["SOML", notImplemented],
+  ["SAML", notImplemented],
+  ["AUTH", notImplemented],
+  ["BDAT", notImplemented],
+  ["STARTTLS", notImplemented],
+]);
+
+/** The name is not judged: it is only shown, and many honest clients do not know theirs. */
+function parseHello(verb: "HELO" | "EHLO", argument: string): Command {
+  return argument === "" ? wrong("501 5.5.4 tell your name") : { verb, name: argument };
+}
+
+function parseMail(argument: string): Command {
+  const start = pathStart(argument, "FROM:");
+  if (start < 0) return wrong("501 5.5.4 MAIL FROM:<reverse-path> expected");
+  const scanned = scanPath(argument, start);
+  if (scanned.kind !== "done") return wrong(`501 5.1.7 ${scanned.text}`);
+  let sizeOctets = 0;
+  let bodyKind: 0 | 1 = 0;
+  for (const parameter of parametersOf(argument, scanned.value.end)) {
+    const equals = parameter.indexOf("=");
+    const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
+    const value = equals < 0 ? "" : parameter.slice(equals + 1).toUpperCase();
+    if (keyword === "SIZE") {
+      if (!/^[0-9]{1,20}$/.test(value)) return wrong("501 5.5.4 SIZE is a number of octets");
+      sizeOctets = Number(value);
+    } else if (keyword === "BODY") {
+      if (value !== "7BIT" && value !== "8BITMIME") return wrong("501 5.5.4 BODY is 7BIT or 8BITMIME");
+      bodyKind = value === "8BITMIME" ? 1 : 0;
+    } else return unknownParameter;
+  }
+  return { verb: "MAIL", reversePath: scanned.value.path, sizeOctets, bodyKind };
+}
+
+function parseRcpt(argument: string): Command {
+  const start = pathStart(argument, "TO:");
+  if (start < 0) return wrong("501 5.5.4 RCPT TO:<forward-path> expected");
+  const scanned = scanPath(argument, start);
+  if (scanned.kind !== "done") return wrong(`501 5.1.3 ${scanned.text}`);
+  if (scanned.value.path === null) return wrong("501 5.1.3 empty forward-path");
+  if (parametersOf(argument, scanned.value.end).length > 0) return unknownParameter;
+  return { verb: "RCPT", forwardPath: scanned.value.path };
+}
+
+const unknownParameter = wrong("555 5.5.4 parameter not recognised");
+
+/** Where the path begins, past spaces that should not be there; -1 when the keyword is missing. */
+function pathStart(argument: string, keyword: string): number {
+  if (argument.slice(0, keyword.length).toUpperCase() !== keyword) return -1;
+  let start = keyword.length;
+  while (argument.charAt(start) === " ") start++;
+  return start;
+}
+
+const parametersOf = (argument: string, start: number): readonly string[] =>
+  start === argument.length
+    ? []
+    : argument
+        .slice(start)
+        .split(" ")
+        .filter((parameter) => parameter !== "");

@@ -1,0 +1,24 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { createHopCounter } from "./hops.ts";
+
+const cases = [
+  { name: "nothing in an empty message", text: "", hops: 0 },
+  { name: "both kinds of line", text: "Received: a\nDelivered-To: b\nSubject: c\n\n", hops: 2 },
+  { name: "any case and no colon", text: "RECEIVED\nreceivedx\ndELIVERED\n\n", hops: 3 },
+  { name: "no folded lines and no other names", text: "Subject: a\n received\nReceive: b\nDeliver: c\n\n", hops: 0 },
+  { name: "nothing after the header", text: "Received: a\n\nReceived: b\n\nReceived: c\n", hops: 1 },
+  { name: "nothing when the first line is empty", text: "\nReceived: a\n", hops: 0 },
+  { name: "a line without its end not yet", text: "Received: a\nReceived: b", hops: 1 },
+];
+
+for (const { name, text, hops } of cases) {
+  test(`createHopCounter() counts ${name}, in pieces of any size`, () => {
+    for (let size = 1; size <= text.length + 1; size++) {
+      const count = createHopCounter();
+      let last = 0;
+      for (let at = 0; at < text.length; at += size) last = count(Buffer.from(text.slice(at, at + size), "latin1"));
+      assert.equal(last, hops, `pieces of ${size}`);
+    }
+  });
+}

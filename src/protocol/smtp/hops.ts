@@ -1,0 +1,34 @@
+const LF = 10;
+const longestName = "delivered".length;
+
+/**
+ * Counts the hops of a message while its body passes in chunks, LF line ends: header lines that begin with "received"
+ * or "delivered", in any case (RFC 5321 §6.3; as qmail, no colon is asked for). Returns the count so far. After the
+ * header it looks no more.
+ */
+export function createHopCounter(): (body: Buffer) => number {
+  let hops = 0;
+  let inHeader = true;
+  let begin = ""; // of the line we are in, as far as it tells
+  return (body) => {
+    for (let at = 0; inHeader && at < body.length; ) {
+      const lineFeed = body.indexOf(LF, at);
+      const end = lineFeed < 0 ? body.length : lineFeed;
+      if (begin !== "" || mayBeHop(body[at])) {
+        begin += body.toString("latin1", at, Math.min(end, at + longestName - begin.length));
+      } else if (end > at) begin = "-";
+      if (lineFeed < 0) break;
+      if (begin === "") inHeader = false;
+      if (begin.length > 1 && isHop(begin.toLowerCase())) hops++;
+      begin = "";
+      at = lineFeed + 1;
+    }
+    return hops;
+  };
+}
+
+const isHop = (begin: string): boolean => begin.startsWith("received") || begin === "delivered";
+
+/** Most lines are told by their first letter, without a string made of them. */
+const mayBeHop = (octet: number | undefined): boolean =>
+  octet !== undefined && "RrDd".includes(String.fromCharCode(octet));

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseCommand } from "./command.ts";
+import { endOfData, newSession, type Rules, type Session, step } from "./session.ts";
+
+const rules: Rules = {
+  greeting: "mx.example",
+  maxMessageOctets: 1_000,
+  maxRecipients: 2,
+  mayRelay: false,
+  accepts: (address) => address.endsWith("@here.example") || !address.includes("@"),
+  isBadSender: (reversePath) => reversePath === "bad@sender.example",
+  canonical: (path) => (path.domain === "[192.0.2.25]" ? { ...path, domain: "here.example" } : path),
+};
+
+/** Each line a command, an arrow and the begin of its reply. "." after DATA stands for a body. */
+const dialogues = [
+  {
+    name: "takes a message",
+    lines: [
+      "HELO x -> 250 mx.example",
+      "MAIL FROM:<a@b> -> 250 2.1.0",
+      "RCPT TO:<c@here.example> -> 250 2.1.5",
+      "DATA -> 354",
+      ". -> ready",
+    ],
+  },
+  { name: "takes mail without HELO", lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@here.example> -> 250", "DATA -> 354"] },
+  {
+    name: "lists its extensions",
+    lines: [
+      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP",
+    ],
+  },
+  { name: "wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
+  { name: "wants RCPT first", lines: ["MAIL FROM:<> -> 250", "DATA -> 503 5.5.1 RCPT"] },
+  { name: "takes one MAIL", lines: ["MAIL FROM:<> -> 250", "MAIL FROM:<> -> 503 5.5.1"] },
+  {
+    name: "forgets by RSET",
+    lines: ["MAIL FROM:<> -> 250", "RSET -> 250 2.0.0", "RCPT TO:<c@here.example> -> 503", "MAIL FROM:<> -> 250"],
+  },
+  { name: "forgets by EHLO", lines: ["MAIL FROM:<> -> 250", "EHLO x -> 250", "RCPT TO:<c@here.example> -> 503"] },
+  {
+    name: "keeps a transaction through NOOP, VRFY and nonsense",
+    lines: [
+      "MAIL FROM:<> -> 250",
+      "NOOP -> 250 2.0.0",
+      "VRFY a -> 252 2.0.0",
+      "HELP -> 214 2.0.0",
+      "WHAT -> 500 5.5.1",
+      "RCPT TO:<c@here.example> -> 250",
+    ],
+  },
+  {
+    name: "refuses to relay",
+    lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@else.example> -> 550 5.7.1", "DATA -> 503 5.5.1 RCPT"],
+  },
+  {
+    name: "refuses percent and bang",
+    lines: [
+      "MAIL FROM:<> -> 250",
+      "RCPT TO:<c%else.example@other.example> -> 550",
+      'RCPT TO:<"c@else.example"@other.example> -> 550',
+    ],
+  },
+  { name: "takes postmaster", lines: ["MAIL FROM:<> -> 250", "RCPT TO:<Postmaster> -> 250"] },
+  {
+    name: "knows its own address",
+    lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@[192.0.2.25]> -> 250", "RCPT TO:<c@[192.0.2.26]> -> 550"],
+  },
+  {
+    name: "shows a bad sender at RCPT",
+    lines: [
+      "MAIL FROM:<bad@sender.example> -> 250",
+      "RCPT TO:<c@here.example> -> 550 5.7.1 sorry, your envelope sender",
+    ],
+  },
+  {
+    name: "counts recipients",
+    lines: [
+      "MAIL FROM:<> -> 250",
+      "RCPT TO:<c@here.example> -> 250",
+      "RCPT TO:<c@here.example> -> 250",
+      "RCPT TO:<d@here.example> -> 452 4.5.3",
+      "DATA -> 354",
+    ],
+  },
+  {
+    name: "refuses a big message at MAIL",
+    lines: ["MAIL FROM:<> SIZE=1001 -> 552 5.3.4", "MAIL FROM:<> SIZE=1000 -> 250"],
+  },
+  { name: "says goodbye", lines: ["QUIT -> 221 2.0.0 mx.example"] },
+] as const;
+
+for (const { name, lines } of dialogues) {
+  test(`step() ${name}`, () => {
+    let session: Session = newSession;
+    for (const line of lines) {
+      const [said = "", expected = ""] = line.split(" -> ");
+      if (said === ".") {
+        session = endOfData(session);
+        assert.equal(session.at, expected);
+        continue;
+      }
+      const { next, reply } = step(session, parseCommand(said), rules);
+      assert.ok(reply.startsWith(expected), `${said}: ${reply}`);
+      session = next;
+    }
+  });
+}
+
+test("step() lets relay clients send anywhere, bad senders still not", () => {
+  const relaying = { ...rules, mayRelay: true };
+  let session = step(newSession, parseCommand("MAIL FROM:<a@b>"), relaying).next;
+  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^250/);
+  session = step(newSession, parseCommand("MAIL FROM:<bad@sender.example>"), relaying).next;
+  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^550/);
+});
+
+test("step() hands on the whole envelope", () => {
+  let session: Session = newSession;
+  for (const line of ["EHLO x", "MAIL FROM:<A@B> BODY=8BITMIME", 'RCPT TO:<"c d"@HERE.example>', "DATA"]) {
+    session = step(session, parseCommand(line), rules).next;
+  }
+  assert.deepEqual(session, {
+    at: "data",
+    client: { name: "x", extended: true },
+    transaction: { reversePath: "A@b", bodyKind: 1, forwardPaths: ["c d@here.example"] },
+  });
+});

@@ -1,0 +1,125 @@
+import { addressOf, type Path } from "../address.ts";
+import type { Command } from "./command.ts";
+
+/** What the client said of itself. */
+export interface Client {
+  /** "" before HELO and EHLO, which nobody must say. */
+  readonly name: string;
+  readonly extended: boolean;
+}
+
+export interface Transaction {
+  readonly reversePath: string;
+  readonly bodyKind: 0 | 1;
+  /** Belongs to the session, which adds to it: a copy for each recipient would cost the square of their number. */
+  readonly forwardPaths: string[];
+}
+
+/** Each state holds what is known in it and no more. A transaction ends by being dropped as a whole. */
+export type Session =
+  | { readonly at: "ready"; readonly client: Client }
+  | { readonly at: "mail"; readonly client: Client; readonly transaction: Transaction }
+  /** The caller reads a body now, then goes on with `endOfData`. */
+  | { readonly at: "data"; readonly client: Client; readonly transaction: Transaction }
+  | { readonly at: "quit"; readonly client: Client };
+
+/** What one connection is allowed; fixed while it lasts. */
+export interface Rules {
+  /** The first words of the greeting and of some replies, the server's name first. */
+  readonly greeting: string;
+  readonly maxMessageOctets: number;
+  readonly maxRecipients: number;
+  /** This client may send to anywhere. */
+  readonly mayRelay: boolean;
+  /** Is this recipient accepted from anybody? */
+  accepts(address: string): boolean;
+  isBadSender(reversePath: string): boolean;
+  /** Gives our own address literals our name. */
+  canonical(path: Path): Path;
+}
+
+export interface Step {
+  readonly next: Session;
+  /** All lines, without the last CR LF. */
+  readonly reply: string;
+}
+
+export const newSession: Session = { at: "ready", client: { name: "", extended: false } };
+
+/** After the body, whatever became of it. */
+export const endOfData = (session: Session): Session => ({ at: "ready", client: session.client });
+
+/** Answers one command (RFC 5321 §4.1). Refusals come in qmail's order and leave the session as it is. */
+export function step(session: Session, command: Command, rules: Rules): Step {
+  const stay = (reply: string): Step => ({ next: session, reply });
+  switch (command.verb) {
+    case "HELO":
+    case "EHLO": {
+      const extended = command.verb === "EHLO";
+      const next: Session = { at: "ready", client: { name: command.name, extended } };
+      return { next, reply: extended ? extensions(rules) : `250 ${rules.greeting}` };
+    }
+    case "MAIL":
+      return mail(session, command, rules);
+    case "RCPT":
+      return rcpt(session, command.forwardPath, rules);
+    case "DATA":
+      if (session.at !== "mail") return stay("503 5.5.1 MAIL first");
+      if (session.transaction.forwardPaths.length === 0) return stay("503 5.5.1 RCPT first");
+      return { next: { ...session, at: "data" }, reply: "354 go ahead" };
+    case "RSET":
+      return { next: endOfData(session), reply: "250 2.0.0 flushed" };
+    case "NOOP":
+      return stay("250 2.0.0 ok");
+    case "VRFY":
+      return stay("252 2.0.0 send some mail, i'll try my best");
+    case "HELP":
+      return stay("214 2.0.0 postern: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+    case "QUIT":
+      return { next: { at: "quit", client: session.client }, reply: `221 2.0.0 ${rules.greeting}` };
+    case "wrong":
+      return stay(command.reply);
+    default:
+      return command satisfies never;
+  }
+}
+
+const extensions = (rules: Rules): string =>
+  [
+    `250-${rules.greeting}`,
+    "250-PIPELINING",
+    `250-SIZE ${rules.maxMessageOctets}`,
+    "250-8BITMIME",
+    "250-ENHANCEDSTATUSCODES",
+    "250 HELP",
+  ].join("\r\n");
+
+function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rules): Step {
+  if (session.at !== "ready") return { next: session, reply: "503 5.5.1 one MAIL at a time" };
+  if (command.sizeOctets > rules.maxMessageOctets) {
+    return { next: session, reply: `552 5.3.4 ${tooBig}` };
+  }
+  const reversePath = addressOf(command.reversePath && rules.canonical(command.reversePath));
+  const transaction: Transaction = { reversePath, bodyKind: command.bodyKind, forwardPaths: [] };
+  return { next: { at: "mail", client: session.client, transaction }, reply: "250 2.1.0 ok" };
+}
+
+function rcpt(session: Session, forwardPath: Path, rules: Rules): Step {
+  const refuse = (reply: string): Step => ({ next: session, reply });
+  if (session.at !== "mail") return refuse("503 5.5.1 MAIL first");
+  const { reversePath, forwardPaths } = session.transaction;
+  // Here and not at MAIL: many clients take a refused MAIL for a temporary trouble.
+  if (rules.isBadSender(reversePath)) {
+    return refuse("550 5.7.1 sorry, your envelope sender is in my badmailfrom list");
+  }
+  const address = addressOf(rules.canonical(forwardPath));
+  if (!rules.mayRelay && !rules.accepts(address)) {
+    return refuse("550 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts");
+  }
+  // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
+  if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");
+  forwardPaths.push(address);
+  return { next: session, reply: "250 2.1.5 ok" };
+}
+
+export const tooBig = "sorry, that message size exceeds my databytes limit";

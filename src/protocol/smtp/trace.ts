@@ -1,0 +1,27 @@
+import { formatDate } from "../date.ts";
+
+/** Who handed a message over, as far as it told and we saw. */
+export interface Trace {
+  /** The name in HELO or EHLO; "" when there was none. */
+  readonly helo: string;
+  /** "ESMTP" after EHLO (RFC 3848). */
+  readonly protocol: "SMTP" | "ESMTP";
+  /** The client's address as the system writes it. */
+  readonly address: string;
+  /** This server's name. */
+  readonly by: string;
+  readonly nowMs: number;
+}
+
+const maxNameOctets = 255;
+
+/**
+ * The trace field we put on top (RFC 5321 §4.4), in qmail's form, with its line ends. Names are not looked up: the host
+ * is "unknown". Whatever is no letter, digit or one of `.@%+/=:-[]` becomes "?".
+ */
+export function receivedLine({ helo, protocol, address, by, nowMs }: Trace): string {
+  const told = helo === "" || helo.toLowerCase() === "unknown" ? "" : ` (HELO ${safe(helo)})`;
+  return `Received: from unknown${told} (${safe(address)})\n  by ${safe(by)} with ${protocol}; ${formatDate(nowMs)}\n`;
+}
+
+const safe = (text: string): string => text.slice(0, maxNameOctets).replace(/[^A-Za-z0-9.@%+/=:[\]-]/g, "?");

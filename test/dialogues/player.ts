@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { basename } from "node:path";
+import { Talk } from "./talk.ts";
+
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+  /** What `${name}` stands for in the file. */
+  readonly values?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Plays a dialogue file against a server, from its greeting on. Rejects with file and line where it went another way.
+ *
+ *   # a comment
+ *   C: text        the client sends text and CR LF; several in a row leave together
+ *   R: text        the client sends just this; \r \n \0 \\ and \xHH are understood
+ *   S: pattern     the server's next line begins with this; with `*` in it, all of the line must match
+ *   E:             the server ends the conversation
+ *   C*20: text     twenty times; R and S likewise
+ */
+export async function playDialogue(file: string, { host, port, values = {} }: Target): Promise<void> {
+  const talk = await Talk.open(port, host);
+  let unsent = "";
+  const send = (): void => {
+    if (unsent !== "") talk.send(unsent);
+    unsent = "";
+  };
+  try {
+    for (const { number, actor, times, text } of readDialogue(file, values)) {
+      const place = `${basename(file)}:${number}`;
+      for (let n = 0; n < times; n++) {
+        if (actor === "C") unsent += `${text}\r\n`;
+        else if (actor === "R") unsent += readEscapes(text);
+        else {
+          send();
+          const line = await talk.line();
+          if (actor === "E") assert.equal(line, undefined, `${place}: expected the end`);
+          else
+            assert.ok(
+              line !== undefined && matches(line, text),
+              `${place}: expected ${text}, got ${line ?? "the end"}`,
+            );
+        }
+      }
+    }
+    send();
+  } finally {
+    talk.close();
+  }
+}
+
+interface Part {
+  readonly number: number;
+  readonly actor: string;
+  readonly times: number;
+  readonly text: string;
+}
+
+function readDialogue(file: string, values: Readonly<Record<string, string>>): readonly Part[] {
+  const parts: Part[] = [];
+  for (const [at, line] of readFileSync(file, "latin1").split("\n").entries()) {
+    if (line === "" || line.startsWith("#")) continue;
+    const [, actor, times = "1", written = ""] = /^([CRSE])(?:\*(\d+))?: ?(.*)$/.exec(line) ?? [];
+    assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S nor E`);
+    const text = written.replace(/\$\{(\w+)\}/g, (_, name: string) => {
+      assert.ok(Object.hasOwn(values, name), `${basename(file)}:${at + 1}: no value for ${name}`);
+      return values[name] ?? "";
+    });
+    parts.push({ number: at + 1, actor, times: Number(times), text });
+  }
+  return parts;
+}
+
+const escapes: Readonly<Record<string, string>> = { r: "\r", n: "\n", 0: "\0", "\\": "\\" };
+
+const readEscapes = (text: string): string =>
+  text.replace(/\\(?:x([0-9a-fA-F]{2})|([rn0\\]))/g, (_, hex: string | undefined, letter: string) =>
+    hex ? String.fromCharCode(Number.parseInt(hex, 16)) : (escapes[letter] ?? ""),
+  );
+
+function matches(line: string, pattern: string): boolean {
+  const [first = "", ...others] = pattern.split("*");
+  if (!line.startsWith(first)) return false;
+  if (others.length === 0) return true;
+  let at = first.length;
+  for (const part of others.slice(0, -1)) {
+    const found = line.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  const last = others.at(-1) ?? "";
+  return line.length - last.length >= at && line.endsWith(last);
+}
