@@ -17,6 +17,7 @@ const wanted: readonly (readonly [string, string])[] = [
   ["git", "git"],
   ["strace", "strace"],
   ["mutt", "mutt"],
+  ["ip", "iproute2"],
 ];
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

@@ -1,4 +1,4 @@
-const missing = new Set((process.env["POSTERN_MISSING"] ?? "").split(",").filter(Boolean));
+const missing = new Set((process.env.POSTERN_MISSING ?? "").split(",").filter(Boolean));
 
 /** For a test's `skip`: the reason when one of the commands is not on this machine, else false. */
 export function without(...commands: string[]): string | false {

@@ -48,8 +48,12 @@ export interface Server {
 }
 
 export interface ServerOptions {
-  /** Kept when given; else a fresh folder, removed at the end. */
+  /** A folder that was used before, with the ports it says; kept. Else a fresh one, removed at the end. */
   readonly root?: string;
+  /** A fresh folder to use, kept. */
+  readonly folder?: string;
+  /** A command to start it with, such as `ip netns exec NAME`. */
+  readonly within?: readonly string[];
   readonly control?: Readonly<Record<string, string>>;
   /** Written into the folder before the start, by path below it. */
   readonly files?: Readonly<Record<string, string>>;
@@ -84,7 +88,7 @@ export function runPostern(args: readonly string[], input = "", env: NodeJS.Proc
 
 /** Starts a whole server in embedded mode and resolves when it serves. */
 export async function startServer(options: ServerOptions = {}): Promise<Server> {
-  const root = options.root ?? temporaryFolder();
+  const root = options.root ?? options.folder ?? temporaryFolder();
   const smtpPort = options.root ? portIn(root, "smtplisten") : await freePort();
   const submissionPort = options.root ? portIn(root, "submissionlisten") : await freePort();
   const control: Record<string, string> = options.root
@@ -105,7 +109,8 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     mkdirSync(join(root, name, ".."), { recursive: true });
     writeFileSync(join(root, name), text);
   }
-  const child = spawn(postern, ["start", "--embedded", "--root", root], { stdio: ["ignore", "pipe", "pipe"] });
+  const [command = postern, ...args] = [...(options.within ?? []), postern, "start", "--embedded", "--root", root];
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   let printed = "";
   child.stdout?.on("data", (chunk) => (printed += chunk));
   child.stderr?.on("data", (chunk) => (printed += chunk));
@@ -136,10 +141,11 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     killAll,
     async [Symbol.asyncDispose]() {
       await stop();
-      if (!options.root) rmSync(root, { recursive: true, force: true });
+      if (!options.root && !options.folder) rmSync(root, { recursive: true, force: true });
     },
   };
-  await serving(server);
+  if (options.within) await until("its start", () => printed.includes("Ctrl-C"), 30_000);
+  else await serving(server);
   return server;
 }
 

@@ -1,0 +1,138 @@
+import { splitAddress } from "../../protocol/address.ts";
+import type { Host } from "../../protocol/mx/choose.ts";
+import type { Failure } from "../../protocol/outcome.ts";
+import type { Transaction } from "../../protocol/smtp/client.ts";
+import { deferred, type Fate, failed } from "../../protocol/smtp/client-fate.ts";
+import type { Dns } from "../../services/dns/dns.ts";
+import type { Body } from "./body.ts";
+import type { Config } from "./config.ts";
+import { Connection, type Delivered, type Opened, type Target } from "./connection.ts";
+import type { DeadHosts } from "./dead-hosts.ts";
+import { findHosts } from "./hosts.ts";
+import type { IdleConnections } from "./idle.ts";
+import type { Watch } from "./watch.ts";
+
+/** What deliveries share. */
+export interface Means {
+  readonly config: Config;
+  readonly dns: Dns;
+  readonly idle: IdleConnections;
+  readonly deadHosts: DeadHosts;
+  readonly watch: Watch;
+  /** 0 <= n < 1. */
+  readonly random: () => number;
+}
+
+/** One message for recipients of one domain. */
+export interface Job {
+  readonly transaction: Transaction;
+  readonly body: Body;
+  /** Told which connection has it, so that it can be ended from outside. */
+  onConnection(connection: Connection): void;
+  isAbandoned(): boolean;
+}
+
+/** One fate for each recipient, or one for all. `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached. */
+export interface Verdict {
+  readonly fates: readonly Fate[];
+  readonly reached: 0 | 1 | 2;
+}
+
+/** How many hosts that cannot be reached a report names. */
+const maxNamed = 5;
+
+/**
+ * Tries one host after the other, best first, until one takes part in the transaction: its word is final. A host that
+ * cannot be reached, does not greet us or rejects our name gives way to the next. Always ends; starts no new host after
+ * `silenceTimeoutMs`.
+ */
+export async function attempt(job: Job, means: Means): Promise<Verdict> {
+  const { domain } = splitAddress(job.transaction.forwardPaths[0] ?? "");
+  const found = await findHosts(domain, means.config, means.dns, means.random);
+  if (found.kind !== "done") return { fates: [fateOf(found)], reached: 0 };
+  const lastStartMs = means.watch.now() + means.config.silenceTimeoutMs;
+  const tried: Tried = { refusals: [], unreachable: [], answered: false };
+  for (const host of found.value.hosts) {
+    if (job.isAbandoned() || means.watch.now() > lastStartMs) break;
+    const delivered = await tryHost(job, host, found.value.port, means, tried);
+    if (delivered) return { fates: delivered.fates, reached: 1 };
+  }
+  return summary(tried);
+}
+
+interface Tried {
+  readonly refusals: Fate[];
+  readonly unreachable: string[];
+  answered: boolean;
+}
+
+async function tryHost(job: Job, host: Host, port: number, means: Means, tried: Tried): Promise<Delivered | undefined> {
+  const target: Target = { name: host.name, address: host.address, port };
+  const kept = means.idle.take(target);
+  if (kept) {
+    const delivered = await transact(kept, job, means);
+    // It may have gone out of fashion while it was idle: that says nothing about the message.
+    if (!delivered.untouched || job.isAbandoned()) return delivered;
+  }
+  if (means.deadHosts.isDead(host.address, means.watch.now())) {
+    tried.unreachable.push(`${host.address}: not tried again so soon after its timeouts`);
+    return undefined;
+  }
+  const { connection, opened } = await open(target, job, means);
+  switch (opened.kind) {
+    case "ready":
+      means.deadHosts.onAnswer(host.address);
+      return await transact(connection, job, means);
+    case "unusable":
+      means.deadHosts.onAnswer(host.address);
+      tried.refusals.push(opened.fate);
+      tried.answered ||= opened.answered;
+      return undefined;
+    case "unreachable":
+      if (opened.timedOut) means.deadHosts.onTimeout(host.address, means.watch.now());
+      else means.deadHosts.onAnswer(host.address);
+      tried.unreachable.push(`${host.address}: ${opened.why}`);
+      return undefined;
+    case "no TLS":
+      tried.unreachable.push(`${host.address}: TLS failed`);
+      return undefined;
+    default:
+      return opened satisfies never;
+  }
+}
+
+/** Opens a connection, with TLS if the peer offers it; in clear after all when that goes wrong. */
+async function open(target: Target, job: Job, means: Means): Promise<{ connection: Connection; opened: Opened }> {
+  let connection = new Connection(target, true, means.config, means.watch);
+  job.onConnection(connection);
+  let opened = await connection.opened;
+  if (opened.kind === "no TLS" && !job.isAbandoned()) {
+    connection = new Connection(target, false, means.config, means.watch);
+    job.onConnection(connection);
+    opened = await connection.opened;
+  }
+  return { connection, opened };
+}
+
+async function transact(connection: Connection, job: Job, means: Means): Promise<Delivered> {
+  job.onConnection(connection);
+  const delivered = await connection.deliver(job.transaction, job.body);
+  if (connection.isOpen) means.idle.put(connection);
+  return delivered;
+}
+
+/** Nobody took part. For good only if every host refused for good. */
+function summary({ refusals, unreachable, answered }: Tried): Verdict {
+  const reached = answered ? 1 : 2;
+  const passing = refusals.find((fate) => fate.letter === "Z");
+  const [lasting] = refusals;
+  if (passing) return { fates: [passing], reached };
+  if (lasting && unreachable.length === 0) return { fates: [lasting], reached };
+  if (lasting?.status) return { fates: [deferred(lasting.status, lasting.text)], reached };
+  const named = unreachable.slice(0, maxNamed).map((text) => `${text}\n`);
+  const text = `Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n${named.join("")}`;
+  return { fates: [deferred("4.1", text)], reached };
+}
+
+const fateOf = (failure: Failure): Fate =>
+  failure.kind === "permanent" ? failed(failure.status, failure.text) : deferred(failure.status, failure.text);

@@ -1,0 +1,64 @@
+import type { Settings } from "../../protocol/control/table.ts";
+import { parseRoutes, type Routes } from "../../protocol/mx/route.ts";
+import { createNetworks, parseIp } from "../../protocol/network/network.ts";
+import { done, type Outcome } from "../../protocol/outcome.ts";
+
+/** What remote goes by. */
+export interface Config {
+  readonly heloHost: string;
+  readonly routes: Routes;
+  /** `address` or `address:port`. */
+  readonly nameservers: readonly string[];
+  /** How long a DNS server is waited for at first. */
+  readonly dnsTimeoutMs: number;
+  /** Whether mail sent there would come back to us. */
+  readonly isOwn: (address: string) => boolean;
+  /** Of the addresses of one host, try those of IPv6 first. */
+  readonly prefersIpv6: boolean;
+  /** Of hosts found by MX; a route names its own. */
+  readonly smtpPort: number;
+  readonly connectTimeoutMs: number;
+  /** Longest wait for any reply; those of RFC 5321 §4.5.3.2 apply within it. */
+  readonly silenceTimeoutMs: number;
+  /** How long a connection without work is kept. */
+  readonly idleMs: number;
+  /** How long running deliveries may take once we are told to stop. */
+  readonly stopMs: number;
+}
+
+/** Whatever the interfaces say: what strangers publish in DNS must not lead to services of this machine. */
+const alwaysOwn = ["0.0.0.0/8", "127.0.0.0/8", "::", "::1"];
+
+/**
+ * From the control files and from what supervise knows of this machine: `ipAddresses`, those of its interfaces, and
+ * `nameservers`, those of resolv.conf. Fails, for good, with all that is wrong in smtproutes.
+ */
+export function readConfig(settings: Settings, facts: Readonly<Record<string, unknown>>): Outcome<Config> {
+  const routes = parseRoutes(settings.smtproutes);
+  if (routes.kind !== "done") return routes;
+  const addresses = texts(facts.ipAddresses).filter((address) => parseIp(address) !== undefined);
+  const own = createNetworks([...alwaysOwn, ...addresses]);
+  if (own.kind !== "done") return own;
+  return done({
+    heloHost: settings.helohost,
+    routes: routes.value,
+    nameservers: [settings.nameservers, texts(facts.nameservers), ["127.0.0.1"]].find((list) => list.length > 0) ?? [],
+    dnsTimeoutMs: 3_000,
+    isOwn: own.value.has,
+    prefersIpv6: addresses.some(isGlobalIpv6),
+    smtpPort: 25,
+    connectTimeoutMs: settings.timeoutconnect * 1_000,
+    silenceTimeoutMs: settings.timeoutremote * 1_000,
+    idleMs: 5_000,
+    stopMs: 8_000,
+  });
+}
+
+const texts = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((entry) => typeof entry === "string") : [];
+
+/** In 2000::/3: this machine can be expected to reach the world by IPv6. */
+function isGlobalIpv6(address: string): boolean {
+  const ip = parseIp(address);
+  return ip?.family === 6 && (ip.octets[0] ?? 0) >> 5 === 1;
+}

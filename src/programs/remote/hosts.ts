@@ -1,0 +1,86 @@
+import {
+  cutOwn,
+  type Exchange,
+  type Host,
+  isNullMx,
+  literalAddress,
+  maxHosts,
+  orderExchanges,
+} from "../../protocol/mx/choose.ts";
+import { findRelay, type Relay } from "../../protocol/mx/route.ts";
+import { parseIp } from "../../protocol/network/network.ts";
+import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import type { Answer, Dns } from "../../services/dns/dns.ts";
+import type { Config } from "./config.ts";
+
+/** Where a domain's mail goes, in the order to try it. Never empty. */
+export interface Destination {
+  readonly hosts: readonly Host[];
+  readonly port: number;
+}
+
+/**
+ * Finds the hosts for a domain: by smtproutes, as an address literal, by MX, or by the domain's own addresses (RFC 5321
+ * §5.1). Fails for good only on an authoritative answer. Failure texts are qmail's where it has one.
+ */
+export async function findHosts(
+  domain: string,
+  config: Config,
+  dns: Dns,
+  random: () => number,
+): Promise<Outcome<Destination>> {
+  const relay = findRelay(config.routes, domain);
+  if (relay) return await findRelayHosts(relay, config, dns);
+  const literal = literalAddress(domain);
+  if (literal) return withoutOwn([{ name: literal, address: literal, preference: 0 }], [], config);
+
+  const exchanges = await dns.mx(domain);
+  if (exchanges.kind === "unknown") return noAnswer(exchanges.why);
+  if (exchanges.kind === "found" && isNullMx(exchanges.values)) {
+    return permanent("1.10", `Sorry, ${shown(domain)} takes no mail: its MX is null. (#5.1.10)\n`);
+  }
+  const names: readonly Exchange[] =
+    exchanges.kind === "found" ? orderExchanges(exchanges.values, random) : [{ name: domain, preference: 0 }];
+  const answers = await Promise.all(names.map(({ name }) => addressesOf(name, dns)));
+  const hosts = names.flatMap(({ name, preference }, at) => toHosts(name, preference, answers[at], config));
+  const unknown = answers.flatMap((answer) => (answer.kind === "unknown" ? [answer.why] : []));
+  if (hosts.length > 0) return withoutOwn(hosts, unknown, config);
+  if (unknown[0] !== undefined) return noAnswer(unknown[0]);
+  if (exchanges.kind === "none") {
+    return permanent("1.2", `Sorry, I couldn't find any host named ${shown(domain)}. (#5.1.2)\n`);
+  }
+  return permanent("4.4", "Sorry, I couldn't find a mail exchanger or IP address. (#5.4.4)\n");
+}
+
+/** A relay may be this host, under another port. One that cannot be found is our own mistake, which can be mended. */
+async function findRelayHosts({ host, port }: Relay, config: Config, dns: Dns): Promise<Outcome<Destination>> {
+  const answer = await addressesOf(host, dns);
+  if (answer.kind === "unknown") return noAnswer(answer.why);
+  const hosts = toHosts(host, 0, answer, config).slice(0, maxHosts);
+  if (hosts.length > 0) return done({ hosts, port });
+  return temporary("4.4", `Sorry, I couldn't find the relay ${host} that smtproutes names. (#4.4.4)\n`);
+}
+
+function withoutOwn(hosts: readonly Host[], unknown: readonly string[], config: Config): Outcome<Destination> {
+  const left = cutOwn(hosts, config.isOwn).slice(0, maxHosts);
+  if (left.length > 0) return done({ hosts: left, port: config.smtpPort });
+  if (unknown[0] !== undefined) return noAnswer(unknown[0]);
+  return permanent(
+    "4.6",
+    "Sorry. Although I'm listed as a best-preference MX or A for that host,\nit isn't in my control/locals file, so I don't treat it as local. (#5.4.6)\n",
+  );
+}
+
+const addressesOf = (name: string, dns: Dns): Promise<Answer<string>> =>
+  parseIp(name) ? Promise.resolve({ kind: "found", values: [name] }) : dns.addresses(name);
+
+function toHosts(name: string, preference: number, answer: Answer<string> | undefined, config: Config): Host[] {
+  if (answer?.kind !== "found") return [];
+  const isFirst = (address: string) => address.includes(":") === config.prefersIpv6;
+  const addresses = [...answer.values.filter(isFirst), ...answer.values.filter((address) => !isFirst(address))];
+  return addresses.map((address) => ({ name, address, preference }));
+}
+
+const noAnswer = (why: string) => temporary("4.3", `Sorry, I couldn't find any host by that name. (#4.4.3)\n${why}\n`);
+
+const shown = (domain: string): string => domain.replace(/[^\x21-\x7e]/g, "?");

@@ -1,0 +1,174 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type DnsRecord, type DnsRule, startDnsServer } from "../../../test/support/dns-server.ts";
+import { createDns, type Dns } from "./dns.ts";
+
+const a = (address: string, ttl = 60): DnsRecord => ({ type: "A", address, ttl });
+const aaaa = (address: string): DnsRecord => ({ type: "AAAA", address });
+const mx = (preference: number, exchange: string): DnsRecord => ({ type: "MX", preference, exchange });
+const answer = (...records: DnsRecord[]): DnsRule => ({ kind: "answer", records });
+const many = Array.from({ length: 150 }, (_, n) => mx(n, `mx${n}.example`));
+
+const cases: {
+  name: string;
+  rules: readonly (readonly [string, DnsRule])[];
+  ask: (dns: Dns) => unknown;
+  get: unknown;
+}[] = [
+  {
+    name: "finds exchangers",
+    rules: [["d.example MX", answer(mx(10, "mx1.example"), mx(20, "mx2.example"))]],
+    ask: (dns) => dns.mx("d.example"),
+    get: {
+      kind: "found",
+      values: [
+        { name: "mx1.example", preference: 10 },
+        { name: "mx2.example", preference: 20 },
+      ],
+    },
+  },
+  {
+    name: "shows the root of a null MX",
+    rules: [["d.example MX", answer(mx(0, "."))]],
+    ask: (dns) => dns.mx("d.example"),
+    get: { kind: "found", values: [{ name: "", preference: 0 }] },
+  },
+  { name: "sees no record", rules: [], ask: (dns) => dns.mx("d.example"), get: { kind: "none" } },
+  {
+    name: "sees no name",
+    rules: [["d.example *", { kind: "nxdomain" }]],
+    ask: (dns) => dns.addresses("d.example"),
+    get: { kind: "none" },
+  },
+  {
+    name: "does not take SERVFAIL for an answer",
+    rules: [["d.example *", { kind: "servfail" }]],
+    ask: (dns) => dns.mx("d.example"),
+    get: { kind: "unknown", why: "DNS servers failed (SERVFAIL)" },
+  },
+  {
+    name: "does not take REFUSED for an answer",
+    rules: [["d.example *", { kind: "refused" }]],
+    ask: (dns) => dns.addresses("d.example"),
+    get: { kind: "unknown", why: "DNS servers refused to answer" },
+  },
+  {
+    name: "does not take silence for an answer",
+    rules: [["d.example *", { kind: "timeout" }]],
+    ask: (dns) => dns.mx("d.example"),
+    get: { kind: "unknown", why: "DNS servers did not answer in time" },
+  },
+  {
+    name: "asks again over TCP what was truncated",
+    rules: [["d.example MX", { kind: "truncated", records: many.slice(0, 90) }]],
+    ask: async (dns) => {
+      const found = await dns.mx("d.example");
+      return found.kind === "found" && found.values.length;
+    },
+    get: 90,
+  },
+  {
+    name: "keeps no more records than it needs",
+    rules: [["d.example MX", { kind: "truncated", records: many }]],
+    ask: async (dns) => {
+      const found = await dns.mx("d.example");
+      return found.kind === "found" && found.values.length;
+    },
+    get: 100,
+  },
+  {
+    name: "finds A and AAAA",
+    rules: [
+      ["h.example A", answer(a("192.0.2.1"))],
+      ["h.example AAAA", answer(aaaa("2001:db8::1"))],
+    ],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.1", "2001:db8::1"] },
+  },
+  {
+    name: "makes do with the A when the AAAA is not known",
+    rules: [
+      ["h.example A", answer(a("192.0.2.1"))],
+      ["h.example AAAA", { kind: "servfail" }],
+    ],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.1"] },
+  },
+  {
+    name: "does not know when the A is not known and there is no AAAA",
+    rules: [["h.example A", { kind: "servfail" }]],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "unknown", why: "DNS servers failed (SERVFAIL)" },
+  },
+  {
+    name: "follows an alias",
+    rules: [
+      ["h.example A", answer({ type: "CNAME", target: "real.example" }, { ...a("192.0.2.7"), name: "real.example" })],
+    ],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.7"] },
+  },
+  {
+    name: "passes over forged answers",
+    rules: [["h.example A", { kind: "forged first", forged: [a("192.0.2.66")], records: [a("192.0.2.1")] }]],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.1"] },
+  },
+  {
+    name: "asks nobody for what is no host name",
+    rules: [],
+    ask: (dns) => dns.addresses("a\\046b"),
+    get: { kind: "none" },
+  },
+  {
+    name: "asks nobody for a label too long",
+    rules: [],
+    ask: (dns) => dns.mx(`${"a".repeat(64)}.example`),
+    get: { kind: "none" },
+  },
+];
+
+async function startDns(rules: Iterable<readonly [string, DnsRule]>, now?: () => number) {
+  const server = await startDnsServer(rules);
+  const dns = createDns({ nameservers: [server.address], timeoutMs: 250, ...(now && { now }) });
+  if (dns.kind !== "done") throw new Error(dns.text);
+  return { server, dns: dns.value };
+}
+
+for (const { name, rules, ask, get } of cases) {
+  test(`Dns ${name}`, async () => {
+    const { server, dns } = await startDns(rules);
+    await using _ = server;
+    assert.deepEqual(await ask(dns), get);
+  });
+}
+
+test("Dns calls garbage unknown", async () => {
+  const { server, dns } = await startDns([["d.example *", { kind: "garbage" }]]);
+  await using _ = server;
+  assert.equal((await dns.mx("d.example")).kind, "unknown");
+});
+
+test("Dns asks the same question once, as long as the answer is fresh", async () => {
+  let nowMs = 0;
+  const { server, dns } = await startDns([["h.example A", answer(a("192.0.2.1", 10))]], () => nowMs);
+  await using _ = server;
+  await Promise.all([dns.addresses("h.example"), dns.addresses("H.example")]);
+  await dns.addresses("h.example");
+  assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example AAAA"]);
+  nowMs = 10_001;
+  await dns.addresses("h.example");
+  assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example A", "h.example AAAA"]);
+});
+
+test("Dns asks again at once for what stayed unknown", async () => {
+  const { server, dns } = await startDns([["d.example MX", { kind: "servfail" }]]);
+  await using _ = server;
+  assert.equal((await dns.mx("d.example")).kind, "unknown");
+  server.rules.set("d.example MX", answer(mx(1, "mx.example")));
+  assert.equal((await dns.mx("d.example")).kind, "found");
+});
+
+test("createDns() refuses servers that are no addresses", () => {
+  assert.equal(createDns({ nameservers: ["ns.example"], timeoutMs: 250 }).kind, "permanent");
+});

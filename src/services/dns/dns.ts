@@ -1,0 +1,140 @@
+import { Resolver } from "node:dns/promises";
+import type { Exchange } from "../../protocol/mx/choose.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+
+/** "none" only when DNS says so: no such name, or no such record. All else is "unknown", and may be asked again. */
+export type Answer<Value> =
+  | { readonly kind: "found"; readonly values: readonly Value[] }
+  | { readonly kind: "none" }
+  | { readonly kind: "unknown"; readonly why: string };
+
+/** Looks names up. Never throws; answers within `maxLookUpMs`. */
+export interface Dns {
+  mx(name: string): Promise<Answer<Exchange>>;
+  /** A and AAAA, the IPv6 addresses last. "unknown" only if nothing was found and one of the two is not known. */
+  addresses(name: string): Promise<Answer<string>>;
+  /** Answers what is still open with "unknown". */
+  close(): void;
+}
+
+export interface DnsOptions {
+  /** `address` or `address:port`, at least one. */
+  readonly nameservers: readonly string[];
+  /** How long the first try waits; later tries wait longer. */
+  readonly timeoutMs: number;
+  readonly now?: () => number;
+}
+
+export const maxLookUpMs = 20_000;
+/** Answers are kept this long at most, and as many of them. */
+const maxKeptMs = 60_000;
+const maxKept = 2_000;
+const maxRecords = 100;
+const tries = 2;
+
+const noSuch: Answer<never> = { kind: "none" };
+
+/** A resolver that asks these servers. Fails when one of them is no address. */
+export function createDns({
+  nameservers,
+  timeoutMs,
+  now = performance.now.bind(performance),
+}: DnsOptions): Outcome<Dns> {
+  const resolver = new Resolver({ timeout: timeoutMs, tries });
+  try {
+    resolver.setServers([...nameservers]);
+  } catch {
+    return permanent("3.5", `nameservers: "${nameservers.join(", ")}" are not addresses of DNS servers`);
+  }
+  const kept = new Map<string, { readonly answer: Promise<Answer<unknown>>; untilMs: number }>();
+
+  /** The same question is asked once while its answer is awaited or fresh; what stays unknown is not kept. */
+  const ask = <Value>(type: string, name: string, look: () => Promise<Looked<Value>>): Promise<Answer<Value>> => {
+    const key = `${type} ${name.toLowerCase()}`;
+    const old = kept.get(key);
+    if (old && old.untilMs > now()) return old.answer as Promise<Answer<Value>>;
+    const entry = { answer: Promise.resolve<Answer<Value>>(noSuch), untilMs: Number.POSITIVE_INFINITY };
+    entry.answer = withinBound(look()).then(({ answer, ttlMs }) => {
+      entry.untilMs = now() + Math.min(answer.kind === "unknown" ? 0 : ttlMs, maxKeptMs);
+      return answer;
+    });
+    kept.delete(key);
+    kept.set(key, entry);
+    for (const oldest of kept.keys()) {
+      if (kept.size <= maxKept) break;
+      kept.delete(oldest);
+    }
+    return entry.answer;
+  };
+
+  const address = (name: string, type: "A" | "AAAA") =>
+    ask(type, name, async (): Promise<Looked<string>> => {
+      const look = () =>
+        type === "A" ? resolver.resolve4(name, { ttl: true }) : resolver.resolve6(name, { ttl: true });
+      const records = await caught(look);
+      if (records.kind !== "found") return { answer: records, ttlMs: maxKeptMs };
+      const ttlMs = 1_000 * Math.min(...records.values.map((record) => record.ttl));
+      return { answer: { kind: "found", values: records.values.map((record) => record.address) }, ttlMs };
+    });
+
+  return done({
+    mx(name) {
+      if (!isHostName(name)) return Promise.resolve(noSuch);
+      return ask("MX", name, async () => {
+        const records = await caught(() => resolver.resolveMx(name));
+        if (records.kind !== "found") return { answer: records, ttlMs: maxKeptMs };
+        const values = records.values.map(({ exchange, priority }) => ({ name: exchange, preference: priority }));
+        return { answer: { kind: "found", values }, ttlMs: maxKeptMs };
+      });
+    },
+    async addresses(name) {
+      if (!isHostName(name)) return noSuch;
+      const answers = await Promise.all([address(name, "A"), address(name, "AAAA")]);
+      const values = answers.flatMap((answer) => (answer.kind === "found" ? answer.values : []));
+      if (values.length > 0) return { kind: "found", values };
+      return answers.find((answer) => answer.kind === "unknown") ?? noSuch;
+    },
+    close: () => resolver.cancel(),
+  });
+}
+
+interface Looked<Value> {
+  readonly answer: Answer<Value>;
+  readonly ttlMs: number;
+}
+
+/** What the library threw, by its code. */
+async function caught<Value>(look: () => Promise<readonly Value[]>): Promise<Answer<Value>> {
+  try {
+    const values = (await look()).slice(0, maxRecords);
+    return values.length > 0 ? { kind: "found", values } : noSuch;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "EUNKNOWN";
+    // ENOTFOUND: NXDOMAIN. ENODATA: the name is there, the record is not. EBADNAME: no name DNS could hold.
+    if (code === "ENOTFOUND" || code === "ENODATA" || code === "EBADNAME") return noSuch;
+    return { kind: "unknown", why: whys.get(code) ?? `DNS failed: ${code}` };
+  }
+}
+
+const inTime = "DNS servers did not answer in time";
+const whys: ReadonlyMap<string, string> = new Map([
+  ["ETIMEOUT", inTime],
+  ["ESERVFAIL", "DNS servers failed (SERVFAIL)"],
+  ["EREFUSED", "DNS servers refused to answer"],
+  ["ECONNREFUSED", "no DNS server could be reached"],
+  ["EBADRESP", "DNS answer was malformed"],
+]);
+
+/** The library's own timeouts depend on the number of servers; nobody waits longer than this. */
+async function withinBound<Value>(looked: Promise<Looked<Value>>): Promise<Looked<Value>> {
+  const { promise, resolve } = Promise.withResolvers<Looked<Value>>();
+  const timer = setTimeout(resolve, maxLookUpMs, { answer: { kind: "unknown", why: inTime }, ttlMs: 0 });
+  try {
+    return await Promise.race([looked, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Letters, digits, - and _: a backslash or an octet over 127 would mean something else to the library. */
+const isHostName = (name: string): boolean => name.length < 256 && /^[A-Za-z0-9_.-]+$/.test(name);
