@@ -6,7 +6,6 @@ import {
   abandon,
   bodyType,
   commit,
-  networkUid,
   open,
   recipients,
   refused,
@@ -52,6 +51,7 @@ export function createQueueLink(): QueueLink {
   let channel: Channel | undefined;
   let streams = new Map<number, Stream>();
   let lastStream = 0;
+  const uid = process.getuid?.() ?? 0;
   const waiting = new Set<() => void>();
 
   const onFrame = (frame: Frame): undefined | "broken" => {
@@ -89,7 +89,7 @@ export function createQueueLink(): QueueLink {
       do lastStream = (lastStream + 1) % 2 ** 32;
       while (streams.has(lastStream));
       const number = lastStream;
-      const stream = new Stream(channel, number, events, () => streams.delete(number));
+      const stream = new Stream(channel, number, uid, events, () => streams.delete(number));
       streams.set(number, stream);
       return stream;
     },
@@ -103,6 +103,7 @@ export function createQueueLink(): QueueLink {
 class Stream implements Submission {
   readonly #channel: Channel;
   readonly #number: number;
+  readonly #uid: number;
   readonly #events: SubmissionEvents;
   readonly #forget: () => void;
   #credit = submissionWindowOctets;
@@ -111,9 +112,10 @@ class Stream implements Submission {
   #committed = false;
   #ended = false;
 
-  constructor(channel: Channel, number: number, events: SubmissionEvents, forget: () => void) {
+  constructor(channel: Channel, number: number, uid: number, events: SubmissionEvents, forget: () => void) {
     this.#channel = channel;
     this.#number = number;
+    this.#uid = uid;
     this.#events = events;
     this.#forget = forget;
     channel.send(open.encode(number, {}));
@@ -196,7 +198,7 @@ class Stream implements Submission {
       this.#channel.send(recipients.encode(this.#number, { forwardPaths: some }));
     }
     this.#committed = true;
-    this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid: networkUid }));
+    this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid: this.#uid }));
   }
 }
 

@@ -18,7 +18,7 @@ export const bodyType = 2;
 export const recipients = defineFrame(3, { forwardPaths: "texts" });
 /**
  * `bodyKind`: 0 as it came, 1 BODY=8BITMIME was declared (RFC 6152).
- * `uid`: who submitted it, for the log; `networkUid` for mail from the network.
+ * `uid`: who submitted it, for the log: the local caller, or the receiving program's own for mail from the network.
  */
 export const commit = defineFrame(4, { reversePath: "text", bodyKind: "u8", uid: "u32" });
 export const abandon = defineFrame(5, {});
@@ -29,5 +29,3 @@ export const stored = defineFrame(6, { queueId: "u53" });
 export const refused = defineFrame(7, { permanent: "u8", status: "text", text: "text" });
 /** So many more octets of body may be sent on this stream. */
 export const submissionCredit = defineFrame(8, { octets: "u32" });
-
-export const networkUid = 0xffff_ffff;
