@@ -4,7 +4,7 @@ import { openStage, plainControl, type Stage } from "../../../test/dialogues/sta
 import { Talk } from "../../../test/dialogues/talk.ts";
 import { readSettings } from "../../protocol/control/parse.ts";
 import { permanent, temporary } from "../../protocol/outcome.ts";
-import { networkUid, submissionWindowOctets } from "../../protocol/wire/submission.ts";
+import { submissionWindowOctets } from "../../protocol/wire/submission.ts";
 
 const ticks = (stage: Stage, seconds: number): void => {
   for (let n = 0; n < seconds; n++) stage.service.tick();
@@ -38,7 +38,7 @@ test("smtpd hands on envelope and body, with its Received line first", async () 
     reversePath: "a@b.example",
     forwardPaths: ["c@localhost"],
     bodyKind: 1,
-    uid: networkUid,
+    uid: process.getuid?.() ?? 0,
   });
   const received =
     /^Received: from unknown \(HELO client\.example\) \(127\.0\.0\.1\)\n {2}by localhost with ESMTP; .* -0000\n/;
