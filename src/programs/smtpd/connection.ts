@@ -12,12 +12,14 @@ import {
   type Transaction,
 } from "../../protocol/smtp/session.ts";
 import { receivedLine } from "../../protocol/smtp/trace.ts";
+import type { QueueLink } from "../../services/submission/queue-link.ts";
 import { Intake, replyTo } from "./intake.ts";
-import type { QueueLink } from "./queue-link.ts";
 
 /** What all connections share. */
 export interface Surroundings {
   readonly queue: QueueLink;
+  /** Ours: mail from the network is logged as from this user. */
+  readonly uid: number;
   /** Seconds since the start, counted by a timer; never goes back. */
   readonly seconds: number;
   readonly isStopping: boolean;
@@ -272,7 +274,7 @@ export class Connection {
     this.#input = progress.rest;
     this.#phase = verdict;
     this.#deadline = this.#around.seconds + verdictSeconds;
-    if (this.#session.at === "data") this.#intake.finish(this.#session.transaction);
+    if (this.#session.at === "data") this.#intake.finish({ ...this.#session.transaction, uid: this.#around.uid });
     return true;
   }
 

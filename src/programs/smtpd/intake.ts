@@ -1,7 +1,7 @@
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createHopCounter } from "../../protocol/smtp/hops.ts";
-import { type Transaction, tooBig } from "../../protocol/smtp/session.ts";
-import type { QueueLink, Submission } from "./queue-link.ts";
+import { tooBig } from "../../protocol/smtp/session.ts";
+import type { Envelope, QueueLink, Submission } from "../../services/submission/queue-link.ts";
 
 export interface IntakeLimits {
   readonly maxMessageOctets: number;
@@ -59,7 +59,7 @@ export class Intake {
     this.#trace = "";
   }
 
-  finish(envelope: Transaction) {
+  finish(envelope: Envelope) {
     this.#finished = true;
     if (this.#verdict) return this.#onVerdict(this.#verdict);
     this.#submission.commit(envelope);

@@ -4,9 +4,9 @@ import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import type { Rules } from "../../protocol/smtp/session.ts";
+import { createQueueLink } from "../../services/submission/queue-link.ts";
 import { type AdmissionLimits, createAdmission } from "./admission.ts";
 import { Connection, type Surroundings } from "./connection.ts";
-import { createQueueLink } from "./queue-link.ts";
 import { createRules } from "./rules.ts";
 
 export interface ServiceOptions {
@@ -54,6 +54,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
   let lastNumber = 0;
   const around: Surroundings = {
     queue,
+    uid: process.getuid?.() ?? 0,
     get seconds() {
       return seconds;
     },

@@ -1,6 +1,5 @@
 import type { Socket } from "node:net";
 import { done, type Outcome, permanent, type Status, temporary } from "../../protocol/outcome.ts";
-import type { Transaction } from "../../protocol/smtp/session.ts";
 import { type Frame, headerOctets, maxPayloadOctets, writeHeader } from "../../protocol/wire/frame.ts";
 import {
   abandon,
@@ -13,7 +12,7 @@ import {
   submissionCredit,
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
-import { type Channel, createChannel } from "../../services/channel/channel.ts";
+import { type Channel, createChannel } from "../channel/channel.ts";
 
 /** Calls back and never waits: on the way of every message, promises would cost more than the work. */
 export interface SubmissionEvents {
@@ -23,6 +22,14 @@ export interface SubmissionEvents {
   readonly onVerdict: (verdict: Outcome<number>) => void;
 }
 
+/** Who gets what from whom. `bodyKind` and `uid` as in the commit frame. */
+export interface Envelope {
+  readonly reversePath: string;
+  readonly bodyKind: number;
+  readonly forwardPaths: readonly string[];
+  readonly uid: number;
+}
+
 /** One message on its way to `queue`. After its verdict it takes and drops whatever comes. */
 export interface Submission {
   /** Something written waits for credit: the caller is to hold back until `onRoom`. */
@@ -30,7 +37,7 @@ export interface Submission {
   /** Keeps a view of `body` while it waits. */
   write(body: Buffer): void;
   /** Asks for the verdict, once all that was written has gone. */
-  commit(envelope: Transaction): void;
+  commit(envelope: Envelope): void;
   abandon(): void;
 }
 
@@ -51,7 +58,6 @@ export function createQueueLink(): QueueLink {
   let channel: Channel | undefined;
   let streams = new Map<number, Stream>();
   let lastStream = 0;
-  const uid = process.getuid?.() ?? 0;
   const waiting = new Set<() => void>();
 
   const onFrame = (frame: Frame): undefined | "broken" => {
@@ -89,7 +95,7 @@ export function createQueueLink(): QueueLink {
       do lastStream = (lastStream + 1) % 2 ** 32;
       while (streams.has(lastStream));
       const number = lastStream;
-      const stream = new Stream(channel, number, uid, events, () => streams.delete(number));
+      const stream = new Stream(channel, number, events, () => streams.delete(number));
       streams.set(number, stream);
       return stream;
     },
@@ -103,19 +109,17 @@ export function createQueueLink(): QueueLink {
 class Stream implements Submission {
   readonly #channel: Channel;
   readonly #number: number;
-  readonly #uid: number;
   readonly #events: SubmissionEvents;
   readonly #forget: () => void;
   #credit = submissionWindowOctets;
   #waiting: Buffer | undefined;
-  #envelope: Transaction | undefined;
+  #envelope: Envelope | undefined;
   #committed = false;
   #ended = false;
 
-  constructor(channel: Channel, number: number, uid: number, events: SubmissionEvents, forget: () => void) {
+  constructor(channel: Channel, number: number, events: SubmissionEvents, forget: () => void) {
     this.#channel = channel;
     this.#number = number;
-    this.#uid = uid;
     this.#events = events;
     this.#forget = forget;
     channel.send(open.encode(number, {}));
@@ -131,7 +135,7 @@ class Stream implements Submission {
     this.#push();
   }
 
-  commit(envelope: Transaction): void {
+  commit(envelope: Envelope): void {
     if (this.#ended) return;
     this.#envelope = envelope;
     if (!this.#waiting) this.#sendEnvelope(envelope);
@@ -193,12 +197,12 @@ class Stream implements Submission {
     if (!this.#waiting && this.#envelope) this.#sendEnvelope(this.#envelope);
   }
 
-  #sendEnvelope({ reversePath, bodyKind, forwardPaths }: Transaction): void {
+  #sendEnvelope({ reversePath, bodyKind, forwardPaths, uid }: Envelope): void {
     for (const some of inFrames(forwardPaths)) {
       this.#channel.send(recipients.encode(this.#number, { forwardPaths: some }));
     }
     this.#committed = true;
-    this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid: this.#uid }));
+    this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid }));
   }
 }
 

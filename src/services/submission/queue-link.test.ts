@@ -11,6 +11,8 @@ import { createQueueLink, inFrames, type QueueLink, type Submission } from "./qu
 class FakeSocket extends EventEmitter {
   readonly writableLength = 0;
   destroyed = false;
+  cork(): void {}
+  uncork(): void {}
   write(): boolean {
     return true;
   }
@@ -35,7 +37,7 @@ function openScene(): Scene {
   return { link, socket, submission, verdicts };
 }
 
-const envelope = { reversePath: "", bodyKind: 0, forwardPaths: ["a@b"] } as const;
+const envelope = { reversePath: "", bodyKind: 0, uid: 0, forwardPaths: ["a@b"] } as const;
 const nonsense = [
   { name: "stored before the commit", frame: stored.encode(1, { queueId: 1 }) },
   { name: "credit nobody waits for", frame: submissionCredit.encode(1, { octets: 1 }) },
