@@ -1,0 +1,64 @@
+import type { ListedMessage } from "../../services/storage/storage.ts";
+import type { Core } from "./core.ts";
+
+export type Action = "retry" | "hold" | "release" | "delete";
+
+/** What the operator does to messages, whole messages at a time. Resolves when it is on disk. */
+export class Actions {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  async apply(action: Action, messages: readonly ListedMessage[]): Promise<void> {
+    for (const message of messages) {
+      if (action === "retry") this.#retry(message);
+      else if (action === "hold") this.#hold(message);
+      else if (action === "release") this.#release(message);
+      else this.#delete(message);
+    }
+    await this.#core.committer.flushed();
+  }
+
+  /** Due now; destinations known to be out of reach are tried as well. A held message stays held. */
+  #retry({ id, recipients }: ListedMessage): void {
+    const nowMs = this.#core.clock.wallMs();
+    const open = recipients.map(({ channel, destination }) => ({ kind: "open", channel, destination }) as const);
+    for (const event of open) this.#core.step(event);
+    const opened = open.map((event) => ({ ...event, nowMs }));
+    this.#core.committer.require([{ kind: "retry", message: id, nowMs }, ...opened], () => {
+      for (const { channel } of recipients) this.#core.waits(channel, nowMs);
+    });
+  }
+
+  /** Deliveries under way end as they end; nothing of it starts until it is released. */
+  #hold({ id }: ListedMessage): void {
+    this.#core.dropWaiting(id);
+    const active = this.#core.active.get(id);
+    if (active) active.held = true;
+    this.#core.committer.require([{ kind: "hold", message: id }]);
+  }
+
+  #release({ id, recipients }: ListedMessage): void {
+    const active = this.#core.active.get(id);
+    if (active) active.held = false;
+    const claimed = [...(active?.entries.keys() ?? [])];
+    this.#core.committer.require([{ kind: "release", message: id, claimed }], () => {
+      for (const { channel } of recipients) this.#core.waits(channel, this.#core.clock.wallMs());
+    });
+  }
+
+  /** Without a bounce. While it is being delivered it is held, and gone when that has ended. */
+  #delete({ id }: ListedMessage): void {
+    this.#core.dropWaiting(id);
+    const active = this.#core.active.get(id);
+    if (active?.remaining === 0) return; // it is ending at this moment
+    if (active && active.entries.size > 0) {
+      active.deleted = true;
+      this.#core.require(active, [{ kind: "hold", message: id }]);
+      return;
+    }
+    this.#core.committer.require([{ kind: "end", message: id }], () => this.#core.log({ event: "end", message: id }));
+  }
+}

@@ -1,0 +1,97 @@
+import type { Job } from "../../protocol/schedule/scheduler.ts";
+import { isVerp } from "../../protocol/verp.ts";
+import type { ClaimedRecipient, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
+
+/** A recipient in memory. */
+export interface Entry extends Job {
+  /** Being delivered. */
+  running: boolean;
+  /** How often the delivering program died over it. */
+  breaks: number;
+}
+
+/** A message with recipients in memory. */
+export interface Active {
+  readonly message: NewMessage;
+  readonly entries: Map<number, Entry>;
+  /** Groups of changes about it that are not on disk yet: until then only we know how many recipients remain. */
+  unwritten: number;
+  /** Recipients without a final result, in memory or not. */
+  remaining: number;
+  /** Some failed for good. */
+  failed: boolean;
+  held: boolean;
+  /** The operator deleted it while it was being delivered. */
+  deleted: boolean;
+  /** The body, while there is room for it. */
+  body: Buffer | undefined;
+}
+
+/** All bodies kept in memory together. */
+const maxCachedOctets = 33_554_432;
+
+/** The messages that have recipients in memory: as many as the scheduler's windows hold at most. */
+export class ActiveMessages {
+  readonly #messages = new Map<number, Active>();
+  #cachedOctets = 0;
+
+  get(id: number): Active | undefined {
+    return this.#messages.get(id);
+  }
+
+  /** A message that was just stored; `body` is kept if there is room. */
+  addFresh(message: NewMessage, remaining: number, body: Buffer | undefined): Active {
+    const keep = body !== undefined && this.#cachedOctets + body.length <= maxCachedOctets;
+    if (keep) this.#cachedOctets += body.length;
+    const flags = { failed: false, held: false, deleted: false, body: keep ? body : undefined };
+    return this.#add({ message, entries: new Map(), unwritten: 0, remaining, ...flags });
+  }
+
+  addStored(message: StoredMessage): Active {
+    const { remaining, held, failed } = message;
+    const flags = { failed, held, deleted: false, body: undefined };
+    return this.#add({ message, entries: new Map(), unwritten: 0, remaining, ...flags });
+  }
+
+  #add(active: Active): Active {
+    this.#messages.set(active.message.id, active);
+    return active;
+  }
+
+  /** The recipient is no longer in memory. */
+  remove(active: Active, number: number): void {
+    active.entries.delete(number);
+    this.#forgetIfDone(active);
+  }
+
+  /** The last of the changes counted in `unwritten` may have been written. */
+  wrote(active: Active): void {
+    active.unwritten--;
+    this.#forgetIfDone(active);
+  }
+
+  #forgetIfDone(active: Active): void {
+    if (active.entries.size > 0 || active.unwritten > 0) return;
+    if (active.body) this.#cachedOctets -= active.body.length;
+    active.body = undefined;
+    this.#messages.delete(active.message.id);
+  }
+}
+
+export function addEntry(active: Active, recipient: ClaimedRecipient): Entry {
+  const { message, number, forwardPath, channel, destination, arrivedMs, attempts } = recipient;
+  const entry: Entry = {
+    message,
+    number,
+    forwardPath,
+    channel,
+    destination,
+    arrivedMs,
+    attempts,
+    alone: isVerp(active.message.reversePath),
+    running: false,
+    breaks: 0,
+  };
+  active.entries.set(number, entry);
+  return entry;
+}

@@ -1,0 +1,96 @@
+import type { Failure, Outcome } from "../../protocol/outcome.ts";
+import type { Change, Storage } from "../../services/storage/storage.ts";
+import { type Clock, pause } from "./clock.ts";
+
+/** Changes that go to disk together or not at all, and who waits for that. */
+interface Group {
+  readonly changes: readonly Change[];
+  /** Absent for what must be written, sooner or later. */
+  readonly refused: ((failure: Failure) => void) | undefined;
+  readonly written: () => void;
+}
+
+const retryMs = 1_000;
+
+/**
+ * Group commit: everything that was handed over in one turn of the loop becomes one transaction, and one flush. Who
+ * handed it over learns the result only then.
+ */
+export class Committer {
+  readonly #storage: Storage;
+  readonly #clock: Clock;
+  /** Told when the store cannot be written, and (`undefined`) when it can be again. */
+  readonly #trouble: (failure: Failure | undefined) => void;
+  #groups: Group[] = [];
+  #idle: (() => void)[] = [];
+  #running = false;
+  #troubled = false;
+
+  constructor(storage: Storage, clock: Clock, trouble: (failure: Failure | undefined) => void) {
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#trouble = trouble;
+  }
+
+  /** Tries once: a new message, which can be refused. */
+  offer(changes: readonly Change[], settled: (outcome: Outcome<undefined>) => void): void {
+    const written = () => settled({ kind: "done", value: undefined });
+    this.#add({ changes, written, refused: settled });
+  }
+
+  /** Tries until it is written: what has already happened. In order, as `offer` is. */
+  require(changes: readonly Change[], written: () => void = () => {}): void {
+    this.#add({ changes, written, refused: undefined });
+  }
+
+  /** Resolves when all that was handed over so far has its result. */
+  flushed(): Promise<void> {
+    if (!this.#running) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #add(group: Group): void {
+    this.#groups.push(group);
+    if (this.#running) return;
+    this.#running = true;
+    this.#clock.soon(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    while (this.#groups.length > 0) {
+      const groups = this.#groups;
+      const idle = this.#idle;
+      this.#groups = [];
+      this.#idle = [];
+      const outcome = await this.#apply(groups);
+      if (outcome.kind === "done") for (const group of groups) group.written();
+      else await this.#refuse(groups, outcome);
+      for (const resolve of idle) resolve();
+    }
+    this.#running = false;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  /** New mail is refused, which may be all it takes to write down the rest: ending messages needs hardly any room. */
+  async #refuse(groups: readonly Group[], failure: Failure): Promise<void> {
+    this.#tell(failure);
+    for (const group of groups) group.refused?.(failure);
+    const required = groups.filter(({ refused }) => !refused);
+    if (required.length === 0) return;
+    while ((await this.#apply(required)).kind !== "done") await pause(this.#clock, retryMs);
+    for (const group of required) group.written();
+  }
+
+  async #apply(groups: readonly Group[]): Promise<Outcome<undefined>> {
+    const outcome = await this.#storage.apply(groups.flatMap(({ changes }) => changes));
+    this.#tell(outcome.kind === "done" ? undefined : outcome);
+    return outcome;
+  }
+
+  #tell(failure: Failure | undefined): void {
+    if (!failure && !this.#troubled) return;
+    const first = !this.#troubled;
+    this.#troubled = failure !== undefined;
+    if (first || !failure) this.#trouble(failure);
+  }
+}

@@ -1,0 +1,321 @@
+import type { Report } from "../../protocol/schedule/retry.ts";
+import type { ChannelName, Delivery } from "../../protocol/schedule/scheduler.ts";
+import { expandVerp } from "../../protocol/verp.ts";
+import {
+  bodyEnd,
+  deliver,
+  deliveryBodyType,
+  deliveryCredit,
+  deliveryWindowOctets,
+  ended,
+  forward,
+  maxReportOctets,
+  report,
+  settled,
+} from "../../protocol/wire/delivery.ts";
+import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
+import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
+import { chunkOctets, messageOctets } from "../../services/storage/storage.ts";
+import type { Active, Entry } from "./active.ts";
+import { pause } from "./clock.ts";
+import type { Core } from "./core.ts";
+import type { Forward, Reported, Settler } from "./settle.ts";
+
+/** A program that delivers. */
+interface Peer {
+  readonly channelName: ChannelName;
+  channel: Channel | undefined;
+  readonly streams: Map<number, Running>;
+  lastStream: number;
+}
+
+/** A delivery under way. */
+interface Running {
+  readonly delivery: Delivery;
+  readonly active: Active;
+  readonly entries: readonly Entry[];
+  /** Log numbers, one for each recipient. */
+  readonly logNumbers: readonly number[];
+  readonly reports: Map<number, Reported>;
+  forwards: Forward[];
+  heldOctets: number;
+  /** Octets of body that may be sent now, and those that were sent. */
+  credit: number;
+  sent: number;
+  /** A piece is being read from disk. */
+  reading: boolean;
+  ended: boolean;
+}
+
+/** What the reports and forwards of one delivery may take of memory. */
+const maxHeldOctets = 16_777_216;
+/** A recipient over which the delivering program died so often waits like any other that failed for now. */
+const maxBreaks = 3;
+const readAgainMs = 1_000;
+const idleLookMs = 20;
+const noReport: Report = { letter: "Z", status: "3.0", text: "The delivery ended without a report.\n" };
+const died: Report = { letter: "Z", status: "3.0", text: "The program that delivers ended unexpectedly.\n" };
+
+/** Carries deliveries to `local` and `remote`, and their results to who settles them. */
+export class Dispatch {
+  readonly #core: Core;
+  readonly #settler: Settler;
+  readonly #peers = new Set<Peer>();
+  #lastLogNumber = 0;
+
+  constructor(core: Core, settler: Settler) {
+    this.#core = core;
+    this.#settler = settler;
+    core.start = (delivery) => this.#start(delivery);
+  }
+
+  connect(channelName: ChannelName, connect: (events: ChannelEvents) => Channel): void {
+    const peer: Peer = { channelName, channel: undefined, streams: new Map(), lastStream: 0 };
+    peer.channel = connect({
+      onFrame: (frame) => this.#onFrame(peer, frame),
+      onClose: () => this.#onClose(peer),
+    });
+    this.#peers.add(peer);
+    this.#core.step({ kind: "peer", channel: channelName, present: true });
+  }
+
+  /** Breaks all channels: what was under way counts as not tried. */
+  close(): void {
+    for (const { channel } of [...this.#peers]) channel?.close();
+  }
+
+  /** Resolves when no delivery is under way, or after so long. */
+  async idle(mostMs: number): Promise<void> {
+    const { clock, scheduler } = this.#core;
+    const untilMs = clock.steadyMs() + mostMs;
+    const busy = () => scheduler.running("local") + scheduler.running("remote") > 0;
+    while (busy() && clock.steadyMs() < untilMs) await pause(clock, idleLookMs);
+  }
+
+  #start(delivery: Delivery): void {
+    const { jobs, channel } = delivery;
+    const [first] = jobs;
+    const active = first && this.#core.active.get(first.message);
+    const peer = this.#leastBusy(channel);
+    if (!active || !peer) throw new Error(`a delivery of message ${first?.message} cannot start`);
+    const entries = jobs.flatMap(({ number }) => active.entries.get(number) ?? []);
+    for (const entry of entries) entry.running = true;
+    const running: Running = {
+      delivery,
+      active,
+      entries,
+      logNumbers: entries.map((entry) => this.#logStart(entry)),
+      reports: new Map(),
+      forwards: [],
+      heldOctets: 0,
+      credit: deliveryWindowOctets,
+      sent: 0,
+      reading: false,
+      ended: false,
+    };
+    const stream = nextStream(peer);
+    peer.streams.set(stream, running);
+    peer.channel?.send(this.#encodeDeliver(stream, running));
+    this.#sendBody(peer, stream, running);
+  }
+
+  #leastBusy(channel: ChannelName): Peer | undefined {
+    let least: Peer | undefined;
+    for (const peer of this.#peers) {
+      if (peer.channelName === channel && (!least || peer.streams.size < least.streams.size)) least = peer;
+    }
+    return least;
+  }
+
+  #logStart({ message, channel, forwardPath }: Entry): number {
+    const delivery = ++this.#lastLogNumber;
+    this.#core.log({ event: "starting", delivery, message, channel, recipient: forwardPath });
+    this.#core.logStatus();
+    return delivery;
+  }
+
+  #encodeDeliver(stream: number, { active, entries }: Running): Buffer {
+    const { message } = active;
+    const name = `${Math.floor(message.arrivedMs / 1_000)}.Q${this.#core.storage.instance}I${message.id}`;
+    return deliver.encode(stream, {
+      queueId: message.id,
+      name,
+      arrivedMs: message.arrivedMs,
+      octets: messageOctets(message),
+      bodyKind: message.bodyKind,
+      attempt: entries.reduce((most, { attempts }) => Math.max(most, attempts), 0) + 1,
+      reversePath: expandVerp(message.reversePath, entries[0]?.forwardPath ?? ""),
+      numbers: entries.map(({ number }) => number),
+      forwardPaths: entries.map(({ forwardPath }) => forwardPath),
+    });
+  }
+
+  /** Sends what credit allows: from memory at once, else as it is read. */
+  #sendBody(peer: Peer, stream: number, running: Running): void {
+    const total = messageOctets(running.active.message);
+    while (!running.ended && running.credit > 0 && running.sent < total) {
+      const piece = octetsAt(running.active, running.sent);
+      if (!piece) {
+        void this.#sendFromDisk(peer, stream, running);
+        return;
+      }
+      this.#sendPiece(peer, stream, running, piece);
+    }
+    if (!running.ended && running.sent === total) peer.channel?.send(bodyEnd.encode(stream, {}));
+  }
+
+  #sendPiece(peer: Peer, stream: number, running: Running, octets: Uint8Array): void {
+    const piece = octets.subarray(0, Math.min(running.credit, chunkOctets));
+    peer.channel?.send(encodeFrame(deliveryBodyType, stream, piece));
+    running.credit -= piece.length;
+    running.sent += piece.length;
+  }
+
+  async #sendFromDisk(peer: Peer, stream: number, running: Running): Promise<void> {
+    const { message } = running.active;
+    const at = running.sent - message.prefix.length;
+    running.reading = true;
+    const number = Math.floor(at / chunkOctets);
+    let chunk = await this.#core.storage.chunk(message.body, number);
+    while (chunk.kind !== "done" && !running.ended) {
+      await pause(this.#core.clock, readAgainMs);
+      chunk = await this.#core.storage.chunk(message.body, number);
+    }
+    if (running.ended || chunk.kind !== "done") return;
+    if (!chunk.value) {
+      this.#setAside(peer, running);
+      return;
+    }
+    running.reading = false;
+    this.#sendPiece(peer, stream, running, chunk.value.subarray(at % chunkOctets));
+    this.#sendBody(peer, stream, running);
+  }
+
+  /** The body is damaged: the administrator must look. There is no other way to end a delivery from our side. */
+  #setAside(peer: Peer, { active }: Running): void {
+    const { id } = active.message;
+    this.#core.log({ event: "alert", text: `message ${id} is held: part of its body cannot be read` });
+    active.held = true;
+    this.#core.require(active, [{ kind: "hold", message: id }]);
+    peer.channel?.close();
+  }
+
+  #onFrame(peer: Peer, frame: Frame): undefined | "broken" {
+    const running = peer.streams.get(frame.stream);
+    if (!running) return "broken";
+    switch (frame.type) {
+      case deliveryCredit.type:
+        return this.#onCredit(peer, frame, running);
+      case forward.type:
+        return onForward(running, frame.payload);
+      case report.type:
+        return onReport(running, frame.payload);
+      case ended.type: {
+        const fields = ended.decode(frame.payload);
+        if (!fields || fields.reached > 2) return "broken";
+        peer.streams.delete(frame.stream);
+        this.#end(running, fields.reached, () => peer.channel?.send(settled.encode(frame.stream, {})));
+        return undefined;
+      }
+      default:
+        return "broken";
+    }
+  }
+
+  #onCredit(peer: Peer, { stream, payload }: Frame, running: Running): undefined | "broken" {
+    const fields = deliveryCredit.decode(payload);
+    if (!fields) return "broken";
+    running.credit = Math.min(running.credit + fields.octets, deliveryWindowOctets);
+    const more = running.sent < messageOctets(running.active.message);
+    if (more && !running.reading) this.#sendBody(peer, stream, running);
+    return undefined;
+  }
+
+  #end(running: Running, reached: number, whenWritten: () => void): void {
+    const { delivery, active, entries, logNumbers, reports } = running;
+    running.ended = true;
+    const results = entries.map((entry, at) => ({
+      entry,
+      logNumber: logNumbers[at] ?? 0,
+      reported: reports.get(entry.number) ?? { ...noReport, forwards: [] },
+    }));
+    for (const entry of entries) entry.running = false;
+    this.#settler.settle(active, delivery.startedMs, results, whenWritten);
+    this.#core.step({ kind: "ended", delivery, reached, back: [] });
+    this.#core.logStatus();
+  }
+
+  #onClose(peer: Peer): void {
+    this.#peers.delete(peer);
+    const present = this.#leastBusy(peer.channelName) !== undefined;
+    this.#core.step({ kind: "peer", channel: peer.channelName, present });
+    for (const running of peer.streams.values()) this.#breakOff(running);
+    peer.streams.clear();
+  }
+
+  /** Nothing is known of it, so it is done again: at once, unless it may be what kills the program. */
+  #breakOff(running: Running): void {
+    const { delivery, active, entries, logNumbers } = running;
+    running.ended = true;
+    for (const entry of entries) {
+      entry.running = false;
+      entry.breaks++;
+    }
+    const givenUp = entries.filter(({ breaks }) => breaks >= maxBreaks || active.deleted);
+    const results = entries.map((entry, at) => ({
+      entry,
+      logNumber: logNumbers[at] ?? 0,
+      reported: { ...died, forwards: [] },
+    }));
+    const given = results.filter(({ entry }) => givenUp.includes(entry));
+    this.#settler.settle(active, delivery.startedMs, given, () => {});
+    const rest = results.filter(({ entry }) => !givenUp.includes(entry));
+    for (const { logNumber } of rest) {
+      this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: died.text });
+    }
+    const held = active.held ? rest : [];
+    for (const { entry } of held) this.#core.unclaim(entry.message, entry.number);
+    const back = active.held ? [] : rest.map(({ entry }) => entry);
+    this.#core.step({ kind: "ended", delivery, reached: 0, back });
+    this.#core.logStatus();
+  }
+}
+
+function nextStream(peer: Peer): number {
+  do peer.lastStream = (peer.lastStream + 1) % 2 ** 32;
+  while (peer.streams.has(peer.lastStream));
+  return peer.lastStream;
+}
+
+/** What of the message starts there and is in memory: prefix, body or suffix. */
+function octetsAt({ message, body }: Active, at: number): Uint8Array | undefined {
+  const { prefix, bodyOctets, suffix } = message;
+  if (at < prefix.length) return prefix.subarray(at);
+  const inBody = at - prefix.length;
+  return inBody < bodyOctets ? body?.subarray(inBody) : suffix.subarray(inBody - bodyOctets);
+}
+
+function onForward(running: Running, payload: Buffer): undefined | "broken" {
+  const fields = forward.decode(payload);
+  running.heldOctets += payload.length;
+  if (!fields || running.heldOctets > maxHeldOctets) return "broken";
+  const last = running.forwards.at(-1);
+  if (last && fields.prefix.length === 0 && last.reversePath === fields.reversePath) {
+    last.forwardPaths.push(...fields.forwardPaths);
+    return undefined;
+  }
+  const { reversePath, prefix, forwardPaths } = fields;
+  running.forwards.push({ reversePath, prefix: Uint8Array.from(prefix), forwardPaths: [...forwardPaths] });
+  return undefined;
+}
+
+function onReport(running: Running, payload: Buffer): undefined | "broken" {
+  const fields = report.decode(payload);
+  running.heldOctets += payload.length;
+  if (!fields || running.heldOctets > maxHeldOctets) return "broken";
+  const { number, letter, status, text } = fields;
+  if (running.reports.has(number) || !running.entries.some((entry) => entry.number === number)) return "broken";
+  running.reports.set(number, { letter, status, text: text.slice(0, maxReportOctets), forwards: running.forwards });
+  running.forwards = [];
+  return undefined;
+}

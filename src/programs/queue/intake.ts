@@ -1,0 +1,249 @@
+import { isPrintable } from "../../protocol/address.ts";
+import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
+import type { Frame } from "../../protocol/wire/frame.ts";
+import {
+  abandon,
+  bodyType,
+  commit,
+  open,
+  recipients,
+  refused,
+  stored,
+  submissionCredit,
+  submissionWindowOctets,
+} from "../../protocol/wire/submission.ts";
+import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
+import { chunkOctets, maxChunks } from "../../services/storage/storage.ts";
+import type { Admissions } from "./admission.ts";
+import type { Core } from "./core.ts";
+import { Piece } from "./piece.ts";
+
+const maxRecipients = 100_000;
+const maxAddressOctets = 1_000;
+/** Messages of one peer on their way at once. */
+const maxStreams = 20_000;
+/** All envelopes and unwritten bodies on their way together; over it new ones are refused for now. */
+const maxHeldOctets = 134_217_728;
+/** What an address costs in memory beside its octets. */
+const addressCostOctets = 64;
+
+/** A message that is coming in. */
+interface Submission {
+  readonly piece: Piece;
+  /** Id of the message to be, once part of its body is on disk. */
+  id: number;
+  chunks: number;
+  octets: number;
+  /** Of these, not yet on disk: the sender's credit. */
+  unwritten: number;
+  /** Pieces handed over to be written, without a result yet. */
+  writing: number;
+  /** Waits until they have one: a message is not committed before its body is there. */
+  commit: (() => void) | undefined;
+  /** Refused, abandoned or broken off: what is still under way means nothing. */
+  ended: boolean;
+  forwardPaths: string[];
+  heldOctets: number;
+}
+
+export class Intake {
+  readonly #core: Core;
+  readonly #admissions: Admissions;
+  #heldOctets = 0;
+  #closed = false;
+
+  constructor(core: Core, admissions: Admissions) {
+    this.#core = core;
+    this.#admissions = admissions;
+  }
+
+  /** From now on whatever comes is refused for now. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  /** Serves a receiving program. When its channel breaks, what it had not committed never was. */
+  connect(connect: (events: ChannelEvents) => Channel): void {
+    const submissions = new Map<number, Submission>();
+    const channel: Channel = connect({
+      onFrame: (frame) => this.#onFrame(frame, submissions, (octets) => channel.send(octets)),
+      onClose: () => {
+        for (const submission of submissions.values()) this.#drop(submission);
+        submissions.clear();
+      },
+    });
+  }
+
+  #onFrame(frame: Frame, submissions: Map<number, Submission>, send: (frame: Buffer) => void): undefined | "broken" {
+    const { stream, payload } = frame;
+    const submission = submissions.get(stream);
+    if (frame.type === open.type) {
+      if (submission || payload.length > 0 || submissions.size >= maxStreams) return "broken";
+      submissions.set(stream, emptySubmission());
+      return undefined;
+    }
+    if (!submission) return undefined; // on its way when we refused it
+    const refuse = (failure: Failure): undefined => {
+      if (submission.ended) return;
+      submissions.delete(stream);
+      this.#drop(submission);
+      const { status, text } = failure;
+      send(refused.encode(stream, { permanent: failure.kind === "permanent" ? 1 : 0, status, text }));
+      return undefined;
+    };
+    switch (frame.type) {
+      case bodyType:
+        return this.#body(submission, payload, refuse, (octets) => send(submissionCredit.encode(stream, { octets })));
+      case recipients.type: {
+        const fields = recipients.decode(payload);
+        return fields ? this.#recipients(submission, fields.forwardPaths, refuse) : "broken";
+      }
+      case commit.type: {
+        const fields = commit.decode(payload);
+        if (!fields) return "broken";
+        const wrong = this.#wrongCommit(fields.reversePath);
+        if (wrong) return refuse(wrong);
+        submissions.delete(stream);
+        submission.commit = () => this.#commit(submission, fields, stream, send);
+        if (submission.writing === 0) submission.commit();
+        return undefined;
+      }
+      case abandon.type:
+        submissions.delete(stream);
+        this.#drop(submission);
+        return undefined;
+      default:
+        return "broken";
+    }
+  }
+
+  #hold(submission: Submission, octets: number): boolean {
+    this.#heldOctets += octets;
+    submission.heldOctets += octets;
+    return this.#heldOctets <= maxHeldOctets;
+  }
+
+  #body(
+    submission: Submission,
+    payload: Buffer,
+    refuse: (failure: Failure) => undefined,
+    credit: (octets: number) => void,
+  ): undefined | "broken" {
+    if (submission.unwritten + payload.length > submissionWindowOctets) return "broken";
+    submission.octets += payload.length;
+    submission.unwritten += payload.length;
+    if (submission.chunks >= maxChunks - 1) return refuse(permanent("3.4", "message over 4 GiB"));
+    if (!this.#hold(submission, payload.length)) return refuse(crowded);
+    let rest = payload;
+    while (rest.length > 0) {
+      rest = submission.piece.fill(rest);
+      if (rest.length > 0) this.#writeChunk(submission, refuse, credit);
+    }
+    return undefined;
+  }
+
+  /** Puts a full piece on disk, where nothing refers to it until the message is committed. */
+  #writeChunk(submission: Submission, refuse: (failure: Failure) => undefined, credit: (octets: number) => void): void {
+    if (submission.id === 0) submission.id = this.#core.storage.nextId();
+    const octets = submission.piece.take();
+    submission.writing++;
+    const change = { kind: "chunk", body: submission.id, number: submission.chunks++, octets } as const;
+    this.#core.committer.offer([change], (outcome) => {
+      submission.writing--;
+      submission.unwritten -= octets.length;
+      this.#letGo(submission, octets.length);
+      if (outcome.kind !== "done") refuse(outcome);
+      if (submission.ended) return;
+      if (!submission.commit) credit(octets.length);
+      else if (submission.writing === 0) submission.commit();
+    });
+  }
+
+  #recipients(
+    submission: Submission,
+    forwardPaths: readonly string[],
+    refuse: (failure: Failure) => undefined,
+  ): undefined {
+    if (submission.forwardPaths.length + forwardPaths.length > maxRecipients) {
+      return refuse(permanent("5.3", `more than ${maxRecipients} recipients`));
+    }
+    for (const forwardPath of forwardPaths) {
+      if (!isEnvelopeAddress(forwardPath) || forwardPath === "") return refuse(badAddress);
+      if (!this.#hold(submission, forwardPath.length + addressCostOctets)) return refuse(crowded);
+      submission.forwardPaths.push(forwardPath);
+    }
+    return undefined;
+  }
+
+  #wrongCommit(reversePath: string): Failure | undefined {
+    if (this.#closed) return temporary("3.2", "the queue is stopping");
+    return isEnvelopeAddress(reversePath) ? undefined : badAddress;
+  }
+
+  #commit(
+    submission: Submission,
+    { reversePath, bodyKind, uid }: { reversePath: string; bodyKind: number; uid: number },
+    stream: number,
+    send: (frame: Buffer) => void,
+  ): void {
+    const id = submission.id || this.#core.storage.nextId();
+    const { octets, chunks, forwardPaths } = submission;
+    const last = submission.piece.take();
+    const admission = this.#admissions.plan({
+      id,
+      arrivedMs: this.#core.clock.wallMs(),
+      reversePath,
+      bodyKind,
+      uid,
+      prefix: nothing,
+      body: octets > 0 ? id : 0,
+      bodyOctets: octets,
+      suffix: nothing,
+      forwardPaths,
+      ...(last.length > 0 && { chunk: { number: chunks, octets: last } }),
+    });
+    this.#core.committer.offer(admission.changes, (outcome) => {
+      this.#letGo(submission, submission.heldOctets);
+      if (outcome.kind === "done") {
+        send(stored.encode(stream, { queueId: id }));
+        admission.admit();
+        return;
+      }
+      admission.refuse();
+      this.#drop(submission);
+      send(refused.encode(stream, { permanent: 0, status: outcome.status, text: outcome.text }));
+    });
+  }
+
+  #letGo(submission: Submission, octets: number): void {
+    const held = Math.min(octets, submission.heldOctets);
+    submission.heldOctets -= held;
+    this.#heldOctets -= held;
+  }
+
+  /** Nothing of it stays, neither in memory nor on disk. */
+  #drop(submission: Submission): void {
+    submission.ended = true;
+    this.#letGo(submission, submission.heldOctets);
+    if (submission.chunks > 0) this.#core.committer.require([{ kind: "drop", body: submission.id }]);
+  }
+}
+
+const nothing = new Uint8Array(0);
+const badAddress = permanent("1.3", `an address has control characters or more than ${maxAddressOctets} octets`);
+const crowded = temporary("3.1", "too much mail is coming in at once");
+
+const isEnvelopeAddress = (address: string): boolean => address.length <= maxAddressOctets && isPrintable(address);
+
+const emptySubmission = (): Submission => ({
+  piece: new Piece(chunkOctets),
+  id: 0,
+  chunks: 0,
+  octets: 0,
+  unwritten: 0,
+  writing: 0,
+  commit: undefined,
+  ended: false,
+  forwardPaths: [],
+  heldOctets: 0,
+});

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Command, type Delivery, type Job, Scheduler, windowRecipients } from "./scheduler.ts";
+
+const limits = { local: 10, remote: 10, destination: 2, transactionRecipients: 3 };
+let lastMessage = 0;
+
+function jobs(destinations: readonly string[], options: { alone?: boolean; message?: number } = {}): Job[] {
+  const message = options.message ?? ++lastMessage;
+  return destinations.map((destination, number) => ({
+    message,
+    number,
+    forwardPath: `${number}@${destination}`,
+    channel: "remote",
+    destination,
+    arrivedMs: 0,
+    attempts: 0,
+    alone: options.alone ?? false,
+  }));
+}
+const separate = (destination: string, count: number): Job[] =>
+  Array.from({ length: count }, () => jobs([destination])).flat();
+
+function scheduler(changed: Partial<typeof limits> = {}): Scheduler {
+  const made = new Scheduler({ ...limits, ...changed });
+  made.step({ kind: "peer", channel: "remote", present: true }, 0);
+  return made;
+}
+const starts = (commands: readonly Command[]): Delivery[] =>
+  commands.flatMap((command) => (command.kind === "start" ? [command.delivery] : []));
+const destinations = (commands: readonly Command[]): string[] => starts(commands).map(({ destination }) => destination);
+const ended = (delivery: Delivery, reached = 1, back: readonly Job[] = []) =>
+  ({ kind: "ended", delivery, reached, back }) as const;
+function first(commands: readonly Command[]): Delivery {
+  const [delivery] = starts(commands);
+  assert.ok(delivery);
+  return delivery;
+}
+
+test("Scheduler keeps to the limit of a destination, and starts the next when one ends", () => {
+  const s = scheduler();
+  const begun = s.step({ kind: "claimed", jobs: separate("a", 5) }, 0);
+  assert.equal(starts(begun).length, 2);
+  assert.equal(starts(s.step(ended(first(begun)), 1)).length, 1);
+  assert.equal(s.running("remote"), 2);
+});
+
+test("Scheduler keeps to the limit of a channel", () => {
+  const s = scheduler({ remote: 3 });
+  const begun = s.step({ kind: "claimed", jobs: ["a", "b", "c", "d"].flatMap((name) => separate(name, 1)) }, 0);
+  assert.deepEqual(destinations(begun), ["a", "b", "c"]);
+  assert.deepEqual(destinations(s.step({ kind: "limits", limits: { ...limits, remote: 4 } }, 0)), ["d"]);
+});
+
+test("Scheduler holds a channel whose limit is 0, without a peer, paused, or exiting", () => {
+  const s = new Scheduler({ ...limits, remote: 0 });
+  assert.deepEqual(s.step({ kind: "claimed", jobs: jobs(["a"]) }, 0), []);
+  assert.deepEqual(s.step({ kind: "limits", limits }, 0), []);
+  s.step({ kind: "pause", paused: true }, 0);
+  assert.deepEqual(s.step({ kind: "peer", channel: "remote", present: true }, 0), []);
+  assert.equal(starts(s.step({ kind: "pause", paused: false }, 0)).length, 1);
+  s.step({ kind: "exit" }, 0);
+  assert.deepEqual(s.step({ kind: "claimed", jobs: jobs(["b"]) }, 0), []);
+});
+
+test("Scheduler takes destinations in turn", () => {
+  const s = scheduler({ remote: 1 });
+  let commands = s.step({ kind: "claimed", jobs: [...separate("a", 3), ...separate("b", 2), ...separate("c", 1)] }, 0);
+  const order: string[] = [];
+  for (let n = 0; n < 6; n++) {
+    order.push(...destinations(commands));
+    commands = s.step(ended(first(commands)), n);
+  }
+  assert.deepEqual(order, ["a", "b", "c", "a", "b", "a"]);
+  assert.equal(s.room("remote"), windowRecipients);
+});
+
+test("Scheduler groups recipients of one message, up to the limit, and none that are to be alone", () => {
+  const s = scheduler({ destination: 9 });
+  const grouped = s.step({ kind: "claimed", jobs: [...jobs(["a", "a", "a", "a", "b"]), ...jobs(["a"])] }, 0);
+  assert.deepEqual(
+    starts(grouped).map(({ jobs }) => jobs.map(({ number }) => number)),
+    [[0, 1, 2], [4], [3], [0]],
+  );
+  const alone = s.step({ kind: "claimed", jobs: jobs(["c", "c"], { alone: true }) }, 0);
+  assert.deepEqual(
+    starts(alone).map(({ jobs }) => jobs.length),
+    [1, 1],
+  );
+});
+
+test("Scheduler leaves a destination out of reach alone, longer each time, and probes it with one delivery", () => {
+  const s = scheduler();
+  let now = 0;
+  for (const blockedS of [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]) {
+    const begun = s.step({ kind: "claimed", jobs: separate("a", 3) }, now);
+    assert.equal(starts(begun).length, now === 0 ? 2 : 1);
+    const after = s.step(ended(first(begun), 2), now);
+    assert.deepEqual(
+      after.filter(({ kind }) => kind === "block"),
+      [{ kind: "block", channel: "remote", destination: "a", untilMs: now + blockedS * 1_000 }],
+    );
+    const unclaimed = after.filter(({ kind }) => kind === "unclaim").length;
+    assert.equal(unclaimed, now === 0 ? 1 : 2);
+    assert.deepEqual(starts(after), []);
+    const [, other] = starts(begun);
+    // Started before we knew: its failure tells nothing new.
+    if (other) assert.deepEqual(s.step(ended(other, 2), now), []);
+    assert.equal(s.accepts("remote", "a", 0, now), false);
+    assert.equal(s.accepts("remote", "b", 0, now), true);
+    now += blockedS * 1_000;
+  }
+});
+
+test("Scheduler opens a destination with the first success, or when the operator says so", () => {
+  const s = scheduler();
+  s.step(ended(first(s.step({ kind: "claimed", jobs: separate("a", 1) }, 0)), 2), 0);
+  const probe = s.step({ kind: "claimed", jobs: separate("a", 3) }, 60_000);
+  assert.equal(starts(probe).length, 1);
+  const opened = s.step(ended(first(probe), 1), 60_001);
+  assert.deepEqual(opened[0], { kind: "open", channel: "remote", destination: "a" });
+  assert.equal(starts(opened).length, 2);
+  const [one] = starts(opened);
+  assert.ok(one);
+  s.step(ended(one, 2), 60_002);
+  assert.equal(s.accepts("remote", "a", 0, 60_003), false);
+  s.step({ kind: "open", channel: "remote", destination: "a" }, 60_003);
+  assert.equal(s.accepts("remote", "a", 0, 60_003), true);
+});
+
+test("Scheduler gives back what is claimed for a blocked destination", () => {
+  const s = scheduler();
+  s.step(ended(first(s.step({ kind: "claimed", jobs: separate("a", 1) }, 0)), 2), 0);
+  const [job] = jobs(["a"]);
+  assert.ok(job);
+  assert.deepEqual(s.step({ kind: "claimed", jobs: [job] }, 1), [{ kind: "unclaim", job }]);
+  assert.equal(s.room("remote"), windowRecipients);
+});
+
+test("Scheduler starts again first what was broken off", () => {
+  const s = scheduler({ remote: 1 });
+  const begun = s.step({ kind: "claimed", jobs: [...jobs(["a"]), ...jobs(["a"])] }, 0);
+  const delivery = first(begun);
+  s.step({ kind: "peer", channel: "remote", present: false }, 1);
+  assert.deepEqual(s.step(ended(delivery, 0, delivery.jobs), 1), []);
+  const again = s.step({ kind: "peer", channel: "remote", present: true }, 2);
+  assert.deepEqual(first(again).jobs, delivery.jobs);
+});
+
+test("Scheduler forgets what is dropped", () => {
+  const s = scheduler({ remote: 1, destination: 1 });
+  const [one, two, three] = [jobs(["a"]), jobs(["a", "b"]), jobs(["a"])];
+  const begun = s.step({ kind: "claimed", jobs: [...one, ...two, ...three] }, 0);
+  s.step({ kind: "drop", jobs: two }, 0);
+  assert.equal(s.room("remote"), windowRecipients - 2);
+  assert.deepEqual(first(s.step(ended(first(begun)), 1)).jobs, three);
+});
+
+test("Scheduler lets new mail have most of the window, and no destination all of it", () => {
+  const s = new Scheduler(limits);
+  s.step({ kind: "claimed", jobs: separate("big", windowRecipients / 2) }, 0);
+  assert.equal(s.accepts("remote", "big", 0, 0), false);
+  assert.deepEqual(s.full("remote"), ["big"]);
+  assert.equal(s.accepts("remote", "small", 0, 0), true);
+  assert.equal(s.accepts("remote", "small", windowRecipients * 0.3, 0), false);
+  assert.equal(s.accepts("local", "small", 0, 0), true);
+});
+
+test("Scheduler forgets destinations it has nothing to do with, down to the last", () => {
+  const s = scheduler({ remote: 100, destination: 1 });
+  const begun = s.step({ kind: "claimed", jobs: Array.from({ length: 50 }, (_, at) => jobs([`d${at}`])).flat() }, 0);
+  for (const delivery of starts(begun)) s.step(ended(delivery), 1);
+  assert.equal(s.running("remote"), 0);
+  assert.equal(s.room("remote"), windowRecipients);
+});

@@ -1,0 +1,134 @@
+import { rowOf, rowsOf, type Statements } from "./sqlite-schema.ts";
+import { type Change, type ChannelName, maxChunks, messageOctets, type NewMessage } from "./storage.ts";
+
+export const channelNumber = (channel: ChannelName): number => (channel === "local" ? 0 : 1);
+export const channelName = (number: number): ChannelName => (number === 0 ? "local" : "remote");
+
+export const chunkId = (body: number, number: number): number => body * maxChunks + number;
+
+interface Moved {
+  readonly channel: number;
+  readonly destination: string;
+  readonly due: number | null;
+}
+
+/** Writes one change down, within a transaction that the caller began. */
+export function applyChange(s: Statements, change: Change): void {
+  switch (change.kind) {
+    case "chunk":
+      if (change.number === 0) s.addIncoming.run(change.body);
+      s.addChunk.run(chunkId(change.body, change.number), change.octets);
+      return;
+    case "drop":
+      dropBody(s, change.body);
+      s.dropIncoming.run(change.body);
+      return;
+    case "message":
+      addMessage(s, change);
+      return;
+    case "delivered":
+      if (s.dropRecipient.run(change.message, change.number).changes) s.oneLess.run(change.message);
+      return;
+    case "deferred":
+      wait(s, s.defer, change.nextAttemptMs, change.attempts, change.lastReply, change.message, change.number);
+      return;
+    case "failed":
+      if (!s.dropRecipient.run(change.message, change.number).changes) return;
+      s.oneLess.run(change.message);
+      s.addFailure.run(change.message, change.number, change.forwardPath, change.status, change.text);
+      return;
+    case "end":
+      endMessage(s, change.message);
+      return;
+    case "unclaim":
+      wait(s, s.unclaim, change.message, change.number);
+      return;
+    case "hold":
+      s.hold.run(change.message);
+      s.holdRecipients.run(change.message);
+      return;
+    case "release":
+      s.release.run(change.message);
+      for (const { number } of rowsOf<{ number: number }>(s.unclaimedOf, change.message)) {
+        if (!change.claimed.includes(number)) wait(s, s.unclaim, change.message, number);
+      }
+      return;
+    case "retry":
+      wait(s, s.retry, change.nowMs, change.message);
+      return;
+    case "block":
+      s.block.run(channelNumber(change.channel), change.destination, change.untilMs);
+      return;
+    case "open":
+      s.open.run(channelNumber(change.channel), change.destination, change.nowMs);
+      return;
+    case "clamp":
+      s.clamp.run(change.latestMs);
+      s.clampDestinations.run(change.latestMs);
+      return;
+    case "clock":
+      s.setMeta.run("clock", change.nowMs);
+      return;
+    default:
+      change satisfies never;
+  }
+}
+
+function addMessage(s: Statements, change: Change & { kind: "message" }): void {
+  const { message, recipients, chunk } = change;
+  if (chunk) s.addChunk.run(chunkId(message.body, chunk.number), chunk.octets);
+  if (chunk && chunk.number > 0) s.dropIncoming.run(message.body);
+  insertMessage(s, message, recipients.length);
+  for (const { number, forwardPath, channel, destination, claimed } of recipients) {
+    const due = claimed ? null : message.arrivedMs;
+    const channelAs = channelNumber(channel);
+    s.addRecipient.run(
+      message.id,
+      number,
+      forwardPath,
+      channelAs,
+      destination,
+      message.arrivedMs,
+      message.arrivedMs,
+      due,
+    );
+    if (due !== null) s.touchDestination.run(channelAs, destination, due);
+  }
+}
+
+function insertMessage(s: Statements, message: NewMessage, remaining: number): void {
+  s.addMessage.run(
+    message.id,
+    message.arrivedMs,
+    message.reversePath,
+    message.bodyKind,
+    message.uid,
+    remaining,
+    message.body,
+    message.bodyOctets,
+    messageOctets(message),
+    message.prefix,
+    message.suffix,
+  );
+}
+
+/** Changes when recipients are due, and sees to it that their destinations are looked at then. */
+function wait(s: Statements, statement: Statements[keyof Statements], ...values: (string | number)[]): void {
+  for (const { channel, destination, due } of rowsOf<Moved>(statement, ...values)) {
+    if (due !== null) s.touchDestination.run(channel, destination, due);
+  }
+}
+
+function endMessage(s: Statements, id: number): void {
+  const ended = rowOf<{ body: number }>(s.dropMessage, id);
+  if (!ended) return;
+  s.dropRecipients.run(id);
+  s.dropFailures.run(id);
+  const { body } = ended;
+  if (body === 0 || s.isShared.get(body) || (body !== id && s.isOwned.get(body))) return;
+  dropBody(s, body);
+}
+
+const dropBody = (s: Statements, body: number): void => {
+  s.dropChunks.run(chunkId(body, 0), chunkId(body, maxChunks - 1));
+};

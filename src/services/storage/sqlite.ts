@@ -1,0 +1,252 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { applyChange, channelName, channelNumber, chunkId } from "./sqlite-apply.ts";
+import { claimDue, claimOverdue } from "./sqlite-claim.ts";
+import { isDamage, isFull, isPassing } from "./sqlite-errors.ts";
+import { forgetClaims, prepareSchema, prepareStatements, rowOf, rowsOf, type Statements } from "./sqlite-schema.ts";
+import type {
+  Change,
+  ChannelName,
+  Claim,
+  ClaimedRecipient,
+  Counts,
+  FailedRecipient,
+  ListedMessage,
+  ListedRecipient,
+  Overdue,
+  Storage,
+  StoredMessage,
+} from "./storage.ts";
+
+/** Ids are reserved so many at a time; a crash leaves a gap of no more. */
+const idBlock = 1_000;
+
+export const databaseFile = (folder: string): string => join(folder, "queue.sqlite");
+
+/** Opens the store in `folder`, makes it if there is none, and undoes what a crash left half done. Throws SQLite's error. */
+export function openDatabase(folder: string, maxPages: number): Storage {
+  const storage = new SqliteStorage(databaseFile(folder), maxPages);
+  storage.begin();
+  return storage;
+}
+
+interface Opened {
+  readonly database: DatabaseSync;
+  readonly s: Statements;
+}
+type MessageRow = Omit<StoredMessage, "held" | "failed"> & { readonly held: number; readonly failed: number };
+type ListRow = [
+  id: number,
+  arrivedMs: number,
+  octets: number,
+  reversePath: string,
+  uid: number,
+  held: number,
+  recipientCount: number,
+  number: number | null,
+  forwardPath: string,
+  channel: number,
+  destination: string,
+  attempts: number,
+  nextAttemptMs: number,
+  lastReply: string,
+];
+type ListedRecipientRow = Omit<ListedRecipient, "channel"> & { readonly channel: number };
+
+class SqliteStorage implements Storage {
+  readonly #file: string;
+  readonly #maxPages: number;
+  #opened: Opened | undefined;
+  /** Whether commits wait for the disk now. */
+  #synchronous = true;
+  #lastId = 0;
+  #reservedId = 0;
+  #instance = "";
+  #lastClockMs = 0;
+  /** Messages of transactions whose flush failed: refused, and yet perhaps in the file when it is opened again. */
+  #doubtful = new Set<number>();
+
+  constructor(file: string, maxPages: number) {
+    this.#file = file;
+    this.#maxPages = maxPages;
+  }
+
+  get instance(): string {
+    return this.#instance;
+  }
+  get lastClockMs(): number {
+    return this.#lastClockMs;
+  }
+
+  begin(): void {
+    const { database, s } = this.#open();
+    for (const { body } of rowsOf<{ body: number }>(s.incoming)) applyChange(s, { kind: "drop", body });
+    database.exec(forgetClaims);
+    const meta = (name: string) => rowOf<{ value: string | number }>(s.meta, name)?.value;
+    this.#lastId = this.#reservedId = Number(meta("id") ?? 0);
+    this.#lastClockMs = Number(meta("clock") ?? 0);
+    this.#instance = String(meta("instance") ?? randomBytes(6).toString("hex"));
+    s.setMeta.run("instance", this.#instance);
+  }
+
+  nextId(): number {
+    return ++this.#lastId;
+  }
+
+  async apply(changes: readonly Change[]): Promise<Outcome<undefined>> {
+    const durable = changes.some(({ kind }) => kind !== "chunk" && kind !== "unclaim" && kind !== "clock");
+    return this.#transaction(durable, changes, (s) => {
+      if (this.#doubtful.size > 0) this.#undoDoubtful(s, changes);
+      for (const change of changes) applyChange(s, change);
+      return undefined;
+    });
+  }
+
+  claim(claim: Claim): Promise<Outcome<readonly ClaimedRecipient[]>> {
+    return this.#transaction(false, [], (s) => claimDue(s, claim));
+  }
+  claimOverdue(overdue: Overdue): Promise<Outcome<readonly ClaimedRecipient[]>> {
+    return this.#transaction(false, [], (s) => claimOverdue(s, overdue));
+  }
+
+  nextDueMs(channel: ChannelName): Promise<Outcome<number | undefined>> {
+    return this.#read((s) => rowOf<{ due: number | null }>(s.nextDue, channelNumber(channel))?.due ?? undefined);
+  }
+  message(id: number): Promise<Outcome<StoredMessage | undefined>> {
+    return this.#read((s) => {
+      const row = rowOf<MessageRow>(s.message, id);
+      return row && Object.assign(row, { held: row.held === 1, failed: row.failed === 1 });
+    });
+  }
+  chunk(body: number, number: number): Promise<Outcome<Uint8Array | undefined>> {
+    return this.#read((s) => {
+      try {
+        return rowOf<{ octets: Uint8Array }>(s.chunk, chunkId(body, number))?.octets;
+      } catch (error) {
+        if (isDamage(error)) return undefined; // the one message suffers, not the start of the whole queue
+        throw error;
+      }
+    });
+  }
+  failures(message: number, sequence: number, limit: number): Promise<Outcome<readonly FailedRecipient[]>> {
+    return this.#read((s) => rowsOf<FailedRecipient>(s.failures, message, sequence, limit));
+  }
+  list(after: number, limit: number, recipients: number): Promise<Outcome<readonly ListedMessage[]>> {
+    return this.#read((s) => gather(rowsOf<ListRow>(s.list, after, limit, recipients)));
+  }
+  recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>> {
+    return this.#read((s) => rowsOf<ListedRecipientRow>(s.recipients, message, after, limit).map(listed));
+  }
+  counts(): Promise<Outcome<Counts>> {
+    return this.#read((s) => ({ ...(rowOf<Counts>(s.counts) ?? { messages: 0, recipients: 0, held: 0 }) }));
+  }
+
+  async close(): Promise<void> {
+    try {
+      this.#opened?.s.setMeta.run("id", this.#lastId);
+    } finally {
+      this.#forsake();
+    }
+  }
+
+  #open(): Opened {
+    if (this.#opened) return this.#opened;
+    const database = new DatabaseSync(this.#file);
+    try {
+      prepareSchema(database);
+      database.exec(`PRAGMA max_page_count = ${this.#maxPages}`);
+      this.#synchronous = true;
+      this.#opened = { database, s: prepareStatements(database) };
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+    return this.#opened;
+  }
+
+  /** After a failed flush nobody knows what the kernel kept: these descriptors are not used again. */
+  #forsake(): void {
+    const opened = this.#opened;
+    this.#opened = undefined;
+    opened?.database.close();
+  }
+
+  async #read<Value>(read: (s: Statements) => Value): Promise<Outcome<Value>> {
+    try {
+      return done(read(this.#open().s));
+    } catch (error) {
+      return failed("read", error);
+    }
+  }
+
+  async #transaction<Value>(
+    durable: boolean,
+    changes: readonly Change[],
+    work: (s: Statements) => Value,
+  ): Promise<Outcome<Value>> {
+    try {
+      const { database, s } = this.#open();
+      if (this.#synchronous !== durable) {
+        database.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
+        this.#synchronous = durable;
+      }
+      s.begin.run();
+      const value = work(s);
+      if (this.#lastId > this.#reservedId) s.setMeta.run("id", this.#lastId + idBlock);
+      s.commit.run();
+      if (this.#lastId > this.#reservedId) this.#reservedId = this.#lastId + idBlock;
+      if (durable) this.#doubtful.clear();
+      return done(value);
+    } catch (error) {
+      this.#undo(error, changes);
+      return failed("write", error);
+    }
+  }
+
+  #undo(error: unknown, changes: readonly Change[]): void {
+    try {
+      if (this.#opened?.database.isTransaction) this.#opened.s.rollback.run();
+      if (isFull(error)) return;
+      for (const change of changes) if (change.kind === "message") this.#doubtful.add(change.message.id);
+      this.#forsake();
+    } catch {
+      this.#opened = undefined; // it could not even be closed: the next use opens the file afresh
+    }
+  }
+
+  #undoDoubtful(s: Statements, changes: readonly Change[]): void {
+    const coming = new Set(changes.map((change) => (change.kind === "message" ? change.message.id : 0)));
+    for (const message of this.#doubtful) if (!coming.has(message)) applyChange(s, { kind: "end", message });
+  }
+}
+
+function failed(what: string, error: unknown) {
+  if (!isPassing(error)) throw error;
+  const why = error instanceof Error ? error.message : String(error);
+  return temporary("3.1", `cannot ${what} the queue: ${why}`);
+}
+
+const listed = ({ channel, ...row }: ListedRecipientRow): ListedRecipient => ({
+  ...row,
+  channel: channelName(channel),
+});
+
+/** Rows come as tuples, and nothing is spread: a listing goes through the whole queue. */
+function gather(rows: readonly ListRow[]): readonly ListedMessage[] {
+  const messages: (ListedMessage & { recipients: ListedRecipient[] })[] = [];
+  for (const row of rows) {
+    const [id, arrivedMs, octets, reversePath, uid, held, recipientCount, number, ...recipient] = row;
+    let message = messages.at(-1);
+    if (message?.id !== id) {
+      message = { id, arrivedMs, octets, reversePath, uid, held: held === 1, recipientCount, recipients: [] };
+      messages.push(message);
+    }
+    if (number === null) continue;
+    const [forwardPath, channel, destination, attempts, nextAttemptMs, lastReply] = recipient;
+    const name = channelName(channel);
+    message.recipients.push({ number, forwardPath, channel: name, destination, attempts, nextAttemptMs, lastReply });
+  }
+  return messages;
+}

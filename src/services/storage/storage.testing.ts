@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Outcome } from "../../protocol/outcome.ts";
+import type { Change, ClaimedRecipient, NewRecipient, Storage } from "./storage.ts";
+
+/** How the suite makes a store, and what a crash followed by a start makes of it. */
+export interface StorageUnderTest {
+  open(): Promise<Storage>;
+  crash(storage: Storage): Promise<Storage>;
+}
+
+export function value<Value>(outcome: Outcome<Value>): Value {
+  assert.equal(outcome.kind, "done");
+  return (outcome as Outcome<Value> & { kind: "done" }).value;
+}
+
+export const at = 1_000_000;
+
+/** A message to one recipient for each destination given, with a body of its own unless told otherwise. */
+export function messageTo(
+  id: number,
+  destinations: readonly string[],
+  options: { claimed?: boolean; body?: number; arrivedMs?: number } = {},
+): Change {
+  const octets = Buffer.from(`body of ${id}\n`);
+  const body = options.body ?? id;
+  const recipients: NewRecipient[] = destinations.map((destination, number) => ({
+    number,
+    forwardPath: `user${number}@${destination}`,
+    channel: "remote",
+    destination,
+    claimed: options.claimed ?? false,
+  }));
+  return {
+    kind: "message",
+    message: {
+      id,
+      arrivedMs: options.arrivedMs ?? at,
+      reversePath: "sender\xff@example.org",
+      bodyKind: 1,
+      uid: 7,
+      prefix: Buffer.from("P"),
+      body,
+      bodyOctets: octets.length,
+      suffix: Buffer.from("S"),
+    },
+    recipients,
+    ...(body === id && { chunk: { number: 0, octets } }),
+  };
+}
+
+const claimAll = async (storage: Storage, nowMs: number, limit = 100, perDestination = 100, skip: string[] = []) =>
+  value(await storage.claim({ channel: "remote", nowMs, limit, perDestination, skip }));
+const names = (claimed: readonly ClaimedRecipient[]) => claimed.map(({ message, number }) => `${message}/${number}`);
+
+/** What every store must do. */
+export function testStorage(name: string, { open, crash }: StorageUnderTest): void {
+  const check = (criterion: string, work: (storage: Storage) => Promise<void>): void => {
+    test(`${name} ${criterion}`, async () => {
+      const storage = await open();
+      await work(storage);
+      await storage.close();
+    });
+  };
+
+  check("gives back a message as it was put in, also after a crash", async (before) => {
+    value(await before.apply([messageTo(before.nextId(), ["a.org", "b.org"], { claimed: true })]));
+    const storage = await crash(before);
+    const message = value(await storage.message(1));
+    assert.equal(message?.reversePath, "sender\xff@example.org");
+    assert.deepEqual([message?.arrivedMs, message?.bodyKind, message?.uid, message?.remaining], [at, 1, 7, 2]);
+    assert.equal(Buffer.from(message?.prefix ?? []).toString(), "P");
+    assert.equal(Buffer.from(value(await storage.chunk(1, 0)) ?? []).toString(), "body of 1\n");
+    assert.deepEqual(value(await storage.counts()), { messages: 1, recipients: 2, held: 0 });
+    await storage.close();
+  });
+
+  check("never gives an id twice, also after a crash", async (before) => {
+    const first = before.nextId();
+    value(await before.apply([messageTo(first, ["a.org"])]));
+    const storage = await crash(before);
+    assert.ok(storage.nextId() > first);
+    await storage.close();
+  });
+
+  check("claims what is due, once, until it is deferred or a crash comes", async (before) => {
+    value(await before.apply([messageTo(1, ["a.org", "b.org"])]));
+    assert.deepEqual(names(await claimAll(before, at - 1)), []);
+    assert.deepEqual(names(await claimAll(before, at)), ["1/0", "1/1"]);
+    assert.deepEqual(names(await claimAll(before, at)), []);
+    assert.equal(value(await before.nextDueMs("remote")), undefined);
+    const later = at + 400_000;
+    const deferred = { kind: "deferred", message: 1, number: 0, attempts: 1, nextAttemptMs: later } as const;
+    value(await before.apply([{ ...deferred, lastReply: "later" }]));
+    assert.equal(value(await before.nextDueMs("remote")), later);
+    const storage = await crash(before);
+    const [claimed] = await claimAll(storage, later - 1);
+    assert.deepEqual([claimed?.number, claimed?.attempts], [1, 0]);
+    const [again] = await claimAll(storage, later);
+    assert.deepEqual([again?.number, again?.attempts, again?.arrivedMs], [0, 1, at]);
+    await storage.close();
+  });
+
+  check("claims from every destination in turn", async (storage) => {
+    value(await storage.apply([messageTo(1, ["big.org", "big.org", "big.org", "big.org"])]));
+    value(await storage.apply([messageTo(2, ["small.org"], { arrivedMs: at + 1 })]));
+    assert.deepEqual(names(await claimAll(storage, at + 5, 3, 2)).sort(), ["1/0", "1/1", "2/0"]);
+    assert.deepEqual(names(await claimAll(storage, at + 5, 3, 2)), ["1/2", "1/3"]);
+  });
+
+  check("leaves a skipped destination alone for a while", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org", "b.org"])]));
+    assert.deepEqual(names(await claimAll(storage, at, 9, 9, ["a.org"])), ["1/1"]);
+    assert.deepEqual(names(await claimAll(storage, at + 1_000)), ["1/0"]);
+  });
+
+  check("claims nothing of a blocked destination, but what is overdue", async (storage) => {
+    const block = { kind: "block", channel: "remote", destination: "a.org", untilMs: at + 60_000 } as const;
+    value(await storage.apply([messageTo(1, ["a.org"]), block, messageTo(2, ["a.org"], { arrivedMs: at + 10 })]));
+    assert.deepEqual(names(await claimAll(storage, at + 59_999)), []);
+    assert.equal(value(await storage.nextDueMs("remote")), at + 60_000);
+    const overdue = { channel: "remote", destination: "a.org", nowMs: at + 20, limit: 9 } as const;
+    assert.deepEqual(names(value(await storage.claimOverdue({ ...overdue, arrivedBeforeMs: at + 10 }))), ["1/0"]);
+    assert.deepEqual(names(await claimAll(storage, at + 60_000)), ["2/0"]);
+  });
+
+  check("opens a blocked destination", async (storage) => {
+    const destination = { channel: "remote", destination: "a.org" } as const;
+    value(await storage.apply([messageTo(1, ["a.org"]), { kind: "block", ...destination, untilMs: at + 60_000 }]));
+    value(await storage.apply([{ kind: "open", ...destination, nowMs: at + 5 }]));
+    assert.deepEqual(names(await claimAll(storage, at + 5)), ["1/0"]);
+  });
+
+  check("blocks a destination before anything waits for it", async (storage) => {
+    const destination = { channel: "remote", destination: "a.org" } as const;
+    value(await storage.apply([messageTo(1, ["a.org"], { claimed: true })]));
+    value(await storage.apply([{ kind: "block", ...destination, untilMs: at + 60_000 }]));
+    value(await storage.apply([{ kind: "unclaim", message: 1, number: 0 }]));
+    assert.deepEqual(names(await claimAll(storage, at + 50_000)), []);
+    assert.deepEqual(names(await claimAll(storage, at + 60_000)), ["1/0"]);
+  });
+
+  check("counts down, keeps failures in order, and ends", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org", "b.org", "c.org"], { claimed: true })]));
+    const failed = (number: number): Change => {
+      return { kind: "failed", message: 1, number, forwardPath: `${number}@x`, status: "1.1", text: `no ${number}` };
+    };
+    value(await storage.apply([failed(2), failed(0), failed(0), { kind: "delivered", message: 1, number: 1 }]));
+    assert.equal(value(await storage.message(1))?.remaining, 0);
+    assert.equal(value(await storage.message(1))?.failed, true);
+    const failures = value(await storage.failures(1, 0, 9));
+    assert.deepEqual(
+      failures.map(({ number, text }) => [number, text]),
+      [
+        [2, "no 2"],
+        [0, "no 0"],
+      ],
+    );
+    assert.equal(value(await storage.failures(1, failures[0]?.sequence ?? 0, 9)).length, 1);
+    value(await storage.apply([{ kind: "end", message: 1 }]));
+    assert.equal(value(await storage.message(1)), undefined);
+    assert.equal(value(await storage.chunk(1, 0)), undefined);
+    assert.deepEqual(value(await storage.failures(1, 0, 9)), []);
+  });
+
+  check("keeps a shared body until its last message ends, whichever that is", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org"]), messageTo(2, ["a.org"], { body: 1 })]));
+    value(await storage.apply([messageTo(3, ["a.org"], { body: 1 }), { kind: "end", message: 2 }]));
+    assert.ok(value(await storage.chunk(1, 0)));
+    value(await storage.apply([{ kind: "end", message: 1 }]));
+    assert.ok(value(await storage.chunk(1, 0)));
+    value(await storage.apply([{ kind: "end", message: 3 }]));
+    assert.equal(value(await storage.chunk(1, 0)), undefined);
+  });
+
+  check("forgets bodies that were dropped, or unfinished at a crash", async (before) => {
+    const chunk = (body: number): Change => ({ kind: "chunk", body, number: 0, octets: Buffer.from("x") });
+    const [first, second] = [before.nextId(), before.nextId()];
+    value(await before.apply([chunk(first), chunk(second)]));
+    value(await before.apply([{ kind: "drop", body: first }]));
+    assert.equal(value(await before.chunk(first, 0)), undefined);
+    assert.ok(value(await before.chunk(second, 0)));
+    const storage = await crash(before);
+    assert.equal(value(await storage.chunk(second, 0)), undefined);
+    await storage.close();
+  });
+
+  check("holds a message across deferrals and crashes, and releases it", async (before) => {
+    value(await before.apply([messageTo(1, ["a.org", "b.org", "c.org"])]));
+    const [claimed] = await claimAll(before, at, 1, 1);
+    value(await before.apply([{ kind: "hold", message: 1 }]));
+    const number = claimed?.number ?? 0;
+    const deferred = { kind: "deferred", message: 1, number, attempts: 1, lastReply: "" } as const;
+    value(await before.apply([{ ...deferred, nextAttemptMs: at + 5 }]));
+    assert.deepEqual(names(await claimAll(before, at + 9)), []);
+    const storage = await crash(before);
+    assert.deepEqual(value(await storage.counts()), { messages: 1, recipients: 3, held: 1 });
+    assert.deepEqual(names(await claimAll(storage, at + 9)), []);
+    value(await storage.apply([{ kind: "release", message: 1, claimed: [2] }]));
+    assert.deepEqual(names(await claimAll(storage, at + 9)).sort(), ["1/0", "1/1"]);
+    await storage.close();
+  });
+
+  check("makes what waits due now, and clamps times that are too far", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org"])]));
+    await claimAll(storage, at);
+    const deferred = { kind: "deferred", message: 1, number: 0, attempts: 1, lastReply: "" } as const;
+    value(
+      await storage.apply([
+        { ...deferred, nextAttemptMs: at * 1_000 },
+        { kind: "clamp", latestMs: at * 10 },
+      ]),
+    );
+    assert.equal(value(await storage.nextDueMs("remote")), at * 10);
+    value(await storage.apply([{ kind: "retry", message: 1, nowMs: at + 1 }]));
+    assert.deepEqual(names(await claimAll(storage, at + 1)), ["1/0"]);
+  });
+
+  check("lists by pages, with the first recipients of each", async (storage) => {
+    const many = Array.from({ length: 8 }, (_, at) => `d${at}.org`);
+    value(await storage.apply([messageTo(1, many), messageTo(2, []), messageTo(3, ["a.org"])]));
+    const page = value(await storage.list(0, 2, 5));
+    assert.deepEqual(
+      page.map(({ id, recipientCount, recipients }) => [id, recipientCount, recipients.length]),
+      [
+        [1, 8, 5],
+        [2, 0, 0],
+      ],
+    );
+    assert.equal(page[0]?.octets, 12);
+    const [third] = value(await storage.list(2, 2, 5));
+    const expected = { number: 0, forwardPath: "user0@a.org", channel: "remote", destination: "a.org", attempts: 0 };
+    assert.deepEqual(third?.recipients, [{ ...expected, nextAttemptMs: at, lastReply: "" }]);
+    assert.deepEqual(
+      value(await storage.recipients(1, 5, 9)).map(({ number }) => number),
+      [6, 7],
+    );
+  });
+
+  check("remembers the clock across a crash", async (before) => {
+    value(await before.apply([messageTo(1, []), { kind: "clock", nowMs: at }]));
+    const storage = await crash(before);
+    assert.equal(storage.lastClockMs, at);
+    await storage.close();
+  });
+}
