@@ -37,7 +37,7 @@ export class SmtpClient {
         return end[0].trimEnd();
       }
       if (this.#ended) return "";
-      await Promise.race([once(this.#socket, "data"), once(this.#socket, "close")]);
+      await this.#either("data", "close");
     }
   }
 
@@ -47,7 +47,18 @@ export class SmtpClient {
 
   /** Waits until the kernel has taken what was sent. */
   async drained(): Promise<void> {
-    if (this.#socket.writableLength > 0) await Promise.race([once(this.#socket, "drain"), once(this.#socket, "close")]);
+    if (this.#socket.writableLength > 0) await this.#either("drain", "close");
+  }
+
+  /** An error is always followed by "close", so it needs no care of its own. */
+  #either(...events: readonly string[]): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const happened = (): void => {
+      for (const event of events) this.#socket.off(event, happened);
+      resolve();
+    };
+    for (const event of events) this.#socket.on(event, happened);
+    return promise;
   }
 
   async command(line: string): Promise<string> {

@@ -11,10 +11,12 @@ const files = { "mail/localhost/forwarder/.qmail": "&target0@localhost\n&target1
 const forwardPath = (n: number): string => (isForwarded(n) ? "forwarder@localhost" : `u${n % users.length}@localhost`);
 
 async function kill(server: Server, name: string): Promise<void> {
-  const status = await server.status();
-  const pid = status.find((each) => each.name === name)?.pid;
-  assert.ok(pid, `${name} is not running`);
-  process.kill(pid, "SIGKILL");
+  let pid: number | null | undefined;
+  await until(`${name} to run`, async () => {
+    pid = (await server.status()).find((each) => each.name === name)?.pid;
+    return typeof pid === "number";
+  });
+  process.kill(pid ?? 0, "SIGKILL");
 }
 
 async function assertKept(server: Server, ledger: Awaited<ReturnType<typeof sendLoad>>): Promise<void> {
@@ -47,9 +49,8 @@ test("5,000 messages: each program killed in mid load, everything acknowledged i
     sessions: 10,
     forwardPath,
     progress: (through) => {
-      const at = through / (messages / (names.length + 1));
-      if (!Number.isInteger(at)) return;
-      const name = names[at - 1];
+      const every = Math.floor(messages / (names.length + 1));
+      const name = through % every === 0 ? names[through / every - 1] : undefined;
       if (name) killing.push(kill(server, name));
     },
   };

@@ -1,0 +1,226 @@
+import type { Socket } from "node:net";
+import { deliveredToLine } from "../../protocol/dot-qmail/environment.ts";
+import {
+  bodyEnd,
+  deliveryBodyType,
+  deliveryCredit,
+  deliveryWindowOctets,
+  ended,
+  forward,
+  report,
+  settled,
+} from "../../protocol/wire/delivery.ts";
+import type { Frame } from "../../protocol/wire/frame.ts";
+import { abandon, ran, run, task, written } from "../../protocol/wire/worker.ts";
+import { type Channel, createChannel } from "../../services/channel/channel.ts";
+import { isNameSafe } from "../../services/maildir/name.ts";
+import { remove } from "../../services/maildir/store.ts";
+import {
+  type Delivered,
+  deliver,
+  type Forwards,
+  type ProgramRequest,
+  type Ran,
+  type Surroundings,
+} from "./delivery.ts";
+import { type Home, openHome } from "./home.ts";
+import { type Message, receiveMessage } from "./message.ts";
+import { createStore, type Store } from "./stores.ts";
+import type { Task } from "./task.ts";
+
+/** A delivery under way: its body is coming, or it is being carried out. */
+interface Stream {
+  readonly task: Task;
+  readonly home: Home;
+  readonly message: Message;
+  isRunning: boolean;
+  uncreditedOctets: number;
+  /** Waits for the program it asked for. */
+  ranProgram?: (ran: Ran) => void;
+}
+
+const maxUnsettled = 20_000;
+
+/** Delivers what `local` sends over `socket`, as this user, until it closes the connection. */
+export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
+  const streams = new Map<number, Stream>();
+  const unsettled = new Map<number, readonly string[]>();
+  const store = createStore();
+  const stop = new AbortController();
+
+  const channel = createChannel(socket, {
+    onFrame(frame) {
+      switch (frame.type) {
+        case task.type:
+          return begin(frame);
+        case deliveryBodyType:
+          return takeBody(frame);
+        case bodyEnd.type:
+          return carryOut(frame.stream);
+        case ran.type:
+          return programRan(frame);
+        case settled.type:
+          return settle(frame.stream);
+        case abandon.type:
+          return drop(frame.stream);
+        default:
+          return "broken";
+      }
+    },
+    onClose() {
+      stop.abort();
+      whenClosed();
+    },
+  });
+
+  function begin(frame: Frame): undefined | "broken" {
+    const given = task.decode(frame.payload);
+    if (!given || !isNameSafe(given.name) || streams.has(frame.stream)) return "broken";
+    const home = openHome(given);
+    if (home.kind !== "done") {
+      const letter = home.kind === "permanent" ? "D" : "Z";
+      const text = `${home.text}\n`;
+      answer(frame.stream, given.number, { letter, status: home.status, text, devices: new Set(), marks: [] });
+      return undefined;
+    }
+    const line = deliveredToLine(given.local, given.domain);
+    const message = receiveMessage(given.octets, home.value.path, line);
+    streams.set(frame.stream, { task: given, home: home.value, message, isRunning: false, uncreditedOctets: 0 });
+    return undefined;
+  }
+
+  /** What still comes for a delivery that was answered early is no error. */
+  function takeBody(frame: Frame): undefined | "broken" {
+    const stream = streams.get(frame.stream);
+    if (!stream) return undefined;
+    if (stream.isRunning) return "broken";
+    if (!stream.message.write(frame.payload)) {
+      streams.delete(frame.stream);
+      stream.message.close();
+      answer(frame.stream, stream.task.number, unreadable);
+      return undefined;
+    }
+    stream.uncreditedOctets += frame.payload.length;
+    if (stream.task.octets > deliveryWindowOctets && stream.uncreditedOctets >= deliveryWindowOctets / 2) {
+      channel.send(deliveryCredit.encode(frame.stream, { octets: stream.uncreditedOctets }));
+      stream.uncreditedOctets = 0;
+    }
+    return undefined;
+  }
+
+  function carryOut(id: number): undefined | "broken" {
+    const stream = streams.get(id);
+    if (!stream) return undefined;
+    if (stream.isRunning) return "broken";
+    stream.isRunning = true;
+    const around: Surroundings = {
+      store,
+      runProgram: (request) => askForProgram(channel, id, stream, request),
+      nowMs: Date.now,
+      signal: stop.signal,
+    };
+    const result = stream.message.isComplete()
+      ? deliver(stream.task, stream.home, stream.message, around)
+      : Promise.resolve(unreadable);
+    result.then(
+      (delivered) => finish(id, stream, delivered),
+      (error) => {
+        if (!stop.signal.aborted) throw error;
+      },
+    );
+    return undefined;
+  }
+
+  function finish(id: number, stream: Stream, delivered: Delivered): void {
+    stream.message.close();
+    if (streams.get(id) !== stream) return; // abandoned: nobody waits, the marks tell the next attempt
+    streams.delete(id);
+    answer(id, stream.task.number, delivered);
+  }
+
+  function answer(id: number, number: number, delivered: Delivered): void {
+    if (delivered.letter !== "Z" && delivered.marks.length > 0) {
+      const [oldest] = unsettled.keys();
+      if (unsettled.size >= maxUnsettled && oldest !== undefined) unsettled.delete(oldest); // its marks get stale
+      unsettled.set(id, delivered.marks);
+    }
+    sendResult({ channel, store, id, number }, delivered);
+  }
+
+  function programRan(frame: Frame): undefined | "broken" {
+    const fields = ran.decode(frame.payload);
+    if (!fields) return "broken";
+    const stream = streams.get(frame.stream);
+    const tell = stream?.ranProgram;
+    if (!stream || !tell) return undefined;
+    delete stream.ranProgram;
+    tell({ exitCode: fields.exitCode, signalled: fields.signalled !== 0, output: fields.output });
+    return undefined;
+  }
+
+  function settle(id: number): undefined {
+    for (const mark of unsettled.get(id) ?? []) remove(mark);
+    unsettled.delete(id);
+  }
+
+  function drop(id: number): undefined {
+    const stream = streams.get(id);
+    streams.delete(id);
+    unsettled.delete(id);
+    if (stream && !stream.isRunning) stream.message.close();
+    stream?.ranProgram?.({ exitCode: 0, signalled: true, output: "" });
+  }
+}
+
+const unreadable: Delivered = {
+  letter: "Z",
+  status: "3.0",
+  text: "Unable to read message. (#4.3.0)\n",
+  devices: new Set(),
+  marks: [],
+};
+
+async function askForProgram(channel: Channel, id: number, stream: Stream, request: ProgramRequest): Promise<Ran> {
+  const { promise, resolve } = Promise.withResolvers<Ran>();
+  stream.ranProgram = resolve;
+  channel.send(run.encode(id, request));
+  return await promise;
+}
+
+interface Answer {
+  readonly channel: Channel;
+  readonly store: Store;
+  readonly id: number;
+  readonly number: number;
+}
+
+function sendResult({ channel, store, id, number }: Answer, delivered: Delivered): void {
+  for (const device of delivered.devices) {
+    const folder = store.folders.get(device);
+    if (folder !== undefined) channel.send(written.encode(id, { device, folder }));
+  }
+  if (delivered.forwards) for (const frame of forwardFrames(id, delivered.forwards)) channel.send(frame);
+  const { letter, status, text } = delivered;
+  channel.send(report.encode(id, { number, letter, status, text }));
+  channel.send(ended.encode(id, { reached: 1 }));
+}
+
+const maxForwardOctets = 60_000;
+
+/** The forward-paths in as many frames as they need; only the first has the prefix. */
+function* forwardFrames(id: number, forwards: Forwards): Generator<Buffer> {
+  let { prefix } = forwards;
+  let forwardPaths: string[] = [];
+  let octets = 0;
+  for (const path of forwards.forwardPaths) {
+    if (octets + path.length > maxForwardOctets) {
+      yield forward.encode(id, { reversePath: forwards.reversePath, prefix, forwardPaths });
+      prefix = prefix.subarray(0, 0);
+      forwardPaths = [];
+      octets = 0;
+    }
+    forwardPaths.push(path);
+    octets += path.length + 4;
+  }
+  yield forward.encode(id, { reversePath: forwards.reversePath, prefix, forwardPaths });
+}

@@ -1,0 +1,115 @@
+import { createHash } from "node:crypto";
+import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import { fromLine } from "../../protocol/mbox/from-line.ts";
+import { type Outcome, temporary } from "../../protocol/outcome.ts";
+import type { Content } from "../../services/maildir/file.ts";
+import { makeMaildir, removeStale, staleAfterMs } from "../../services/maildir/folder.ts";
+import { type Copy, fileNameOf } from "../../services/maildir/name.ts";
+import { type Stored, storeOnce } from "../../services/maildir/store.ts";
+import { appendOnce } from "./mbox.ts";
+
+/** One copy of a message on its way to the Maildir or mbox that a line names. */
+export interface StoredCopy {
+  /** The line as it stands, for reports. */
+  readonly line: string;
+  readonly path: string;
+  readonly home: string;
+  readonly name: Copy;
+  /** A Maildir that does not exist is made. */
+  readonly makesMaildir: boolean;
+  /** Return-Path, Delivered-To, message. */
+  readonly content: Content;
+  readonly reversePath: string;
+  readonly nowMs: number;
+}
+
+/** What this process remembers of the places it has written to. */
+export interface Store {
+  /** A folder on each file system, kept open so that `local` can flush it. */
+  readonly folders: ReadonlyMap<number, number>;
+  /** Clears old leftovers from a folder of marks, once in a while. */
+  tidy(folder: string, nowMs: number, isOurs: (name: string) => boolean): void;
+  /** Makes sure that a folder on this file system is kept open. */
+  keep(folder: string, device: number): boolean;
+}
+
+const maxTidied = 10_000;
+const maxFileSystems = 64;
+
+export function createStore(): Store {
+  const tidiedMs = new Map<string, number>();
+  const folders = new Map<number, number>();
+  return {
+    folders,
+    tidy(folder, nowMs, isOurs) {
+      const lastMs = tidiedMs.get(folder);
+      if (lastMs !== undefined && nowMs - lastMs < staleAfterMs) return;
+      if (tidiedMs.size >= maxTidied) tidiedMs.clear();
+      tidiedMs.set(folder, nowMs);
+      removeStale(folder, nowMs, isOurs);
+    },
+    keep(folder, device) {
+      if (folders.has(device)) return true;
+      if (folders.size >= maxFileSystems) return false;
+      const fd = openFolder(folder, device);
+      if (fd !== undefined) folders.set(device, fd);
+      return fd !== undefined;
+    },
+  };
+}
+
+export function storeInMaildir(store: Store, copy: StoredCopy): Outcome<Stored> {
+  const tmp = `${copy.path}/tmp`;
+  const name = fileNameOf(copy.name);
+  store.tidy(tmp, copy.nowMs, isVisible);
+  const stored = storeOnce(copy.path, name, copy.content);
+  if (stored.kind === "done" || !copy.makesMaildir || lstatOrNone(tmp)) return kept(store, stored, tmp);
+  try {
+    makeMaildir(copy.path);
+  } catch {
+    return stored;
+  }
+  return kept(store, storeOnce(copy.path, name, copy.content), tmp);
+}
+
+export async function storeInMbox(store: Store, copy: StoredCopy, signal: AbortSignal): Promise<Outcome<Stored>> {
+  store.tidy(copy.home, copy.nowMs, isMboxMark);
+  const which = createHash("sha256").update(copy.path).digest("hex").slice(0, 16);
+  const stored = await appendOnce(
+    {
+      line: copy.line,
+      path: copy.path,
+      mark: `${copy.home}/${markPrefix}${fileNameOf(copy.name)}.${which}.q`,
+      fromLine: fromLine(copy.reversePath, copy.nowMs),
+      content: copy.content,
+    },
+    signal,
+  );
+  return kept(store, stored, dirname(copy.path));
+}
+
+const markPrefix = ".postern-";
+const isMboxMark = (name: string): boolean => name.startsWith(markPrefix) && name.endsWith(".q");
+const isVisible = (name: string): boolean => !name.startsWith(".");
+
+const kept = (store: Store, stored: Outcome<Stored>, folder: string): Outcome<Stored> =>
+  stored.kind !== "done" || store.keep(folder, stored.value.device) ? stored : cannotFlush;
+const cannotFlush = temporary("3.0", "Unable to open the folder of a delivery for flushing. (#4.3.0)");
+
+function openFolder(folder: string, device: number): number | undefined {
+  try {
+    const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (fstatSync(fd).dev === device) return fd;
+    closeSync(fd);
+  } catch {}
+  return undefined;
+}
+
+function lstatOrNone(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,128 @@
+import { closeSync } from "node:fs";
+import type { Socket } from "node:net";
+import type { Settings } from "../../protocol/control/table.ts";
+import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import type { AssignTable } from "../../protocol/users/assign.ts";
+import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
+import { deviceOf, openDirectoryOf, syncFileSystem } from "../../services/kernel/flush.ts";
+import { launch } from "../../services/launch/launch.ts";
+import { pathOf } from "../../services/maildir/file.ts";
+import type { Given, Program } from "../../services/program/program.ts";
+import { createAccounts, readAssign } from "./accounts.ts";
+import { readFacts } from "./facts.ts";
+import { createFlusher } from "./flush.ts";
+import { type Directory, routeAddress } from "./route.ts";
+import { type Desk, type QueueLink, serveQueue } from "./serve-queue.ts";
+import { createWorker } from "./worker.ts";
+import { createWorkers } from "./workers.ts";
+
+const passwdPath = "/etc/passwd";
+/** Deliveries that run get so long to end when we stop; then programs are told to, and get a little more. */
+const stopMs = 6_000;
+const programsStopMs = 1_000;
+
+/** Takes up work: reads users/assign, and waits for `queue`. */
+export async function begin(given: Given): Promise<Outcome<Program>> {
+  const read = readFacts(given.facts);
+  if (read.kind !== "done") return read;
+  const facts = read.value;
+  const accounts = createAccounts(passwdPath);
+  const links = new Set<QueueLink>();
+  let settings = given.settings;
+  let assign = readAssign(facts.usersFolder);
+  if (assign.kind !== "done") given.log({ event: "alert", text: `${assign.text}: local mail waits` });
+  let directory = directoryOf(settings, assign);
+  let homes = homesByOwner(assign);
+  let isOpen = true;
+  let whenIdle = (): void => {};
+
+  function directoryOf(now: Settings, table: Outcome<AssignTable>): Directory {
+    const hasAccounts = !facts.embedded && now.systemusers === 1;
+    return {
+      facts,
+      assign: table,
+      mailboxDomains: mailboxDomains(now.mailboxdomains),
+      accounts: hasAccounts ? accounts : undefined,
+    };
+  }
+
+  const workers = createWorkers({
+    facts,
+    mailFolders: () => settings.mailfolders,
+    homesOf: (owner) => homes.get(owner) ?? [],
+    start: (plan, options) => {
+      const child = launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
+      return createWorker(child, { ...options, openFolder });
+    },
+    log: given.log,
+  });
+  const desk: Desk = {
+    route: (address) => routeAddress(address, directory),
+    workers,
+    flusher: createFlusher(syncFileSystem),
+    held: { octets: 0 },
+    defaultDelivery: () => settings.defaultdelivery.join("\n"),
+    host: () => settings.me,
+    isOpen: () => isOpen,
+  };
+
+  return done({
+    peer(name, socket: Socket) {
+      if (name !== "queue") return void socket.destroy();
+      const link = serveQueue(socket, desk, {
+        whenIdle: () => whenIdle(),
+        whenClosed() {
+          links.delete(link);
+          whenIdle();
+        },
+      });
+      links.add(link);
+    },
+    reload(fresh) {
+      settings = fresh;
+      const again = readAssign(facts.usersFolder);
+      if (again.kind === "done") assign = again;
+      else given.log({ event: "alert", text: `${again.text}: the old assignments stay` });
+      directory = directoryOf(settings, assign);
+      homes = homesByOwner(assign);
+      workers.retire();
+      given.log({ event: "reloaded" });
+    },
+    async stop() {
+      isOpen = false;
+      const idle = (): boolean => [...links].every((link) => link.openDeliveries === 0);
+      const waitForIdle = (limitMs: number): Promise<void> => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, limitMs);
+        whenIdle = () => {
+          if (!idle()) return;
+          clearTimeout(timer);
+          resolve();
+        };
+        whenIdle();
+        return promise;
+      };
+      await waitForIdle(stopMs);
+      workers.endPrograms();
+      await waitForIdle(programsStopMs);
+      for (const link of links) link.close();
+      workers.close();
+    },
+  });
+}
+
+/** All homes of one owner, so that the first worker started for it is walled in by all of them at once. */
+function homesByOwner(assign: Outcome<AssignTable>): ReadonlyMap<string, readonly string[]> {
+  if (assign.kind !== "done") return new Map();
+  const assignments = [...assign.value.exact.values(), ...assign.value.wildcards.values()];
+  const byOwner = Map.groupBy(assignments, ({ uid, gid }) => `${uid}:${gid}`);
+  return new Map([...byOwner].map(([owner, list]) => [owner, list.map(({ home }) => pathOf(home))]));
+}
+
+function openFolder(pid: number, descriptor: number, device: number): Outcome<number> {
+  const opened = openDirectoryOf(pid, descriptor);
+  if (opened.kind !== "done") return opened;
+  if (deviceOf(opened.value) === device) return opened;
+  closeSync(opened.value);
+  return temporary("3.0", `folder ${descriptor} of process ${pid} is on another device`);
+}

@@ -1,0 +1,37 @@
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import type { LaunchPlan } from "../../services/launch/plan.ts";
+
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What `supervise` tells this program beside the settings. */
+export interface LocalFacts {
+  /** All deliveries run as the user we are, whatever users/assign says. */
+  readonly embedded: boolean;
+  readonly mailFolder: string;
+  readonly usersFolder: string;
+  /** Owns the virtual mailboxes. */
+  readonly mailUser: Ids;
+  /** Takes what nobody else takes. */
+  readonly aliasUser: Ids & { readonly name: string; readonly home: string };
+  /** How to start `deliver`; user and folders are filled in for each. */
+  readonly deliver: LaunchPlan;
+}
+
+/** Believes `supervise`, but says clearly what is missing. */
+export function readFacts(facts: Readonly<Record<string, unknown>>): Outcome<LocalFacts> {
+  const wrong = Object.entries(needed).find(([name, kind]) => typeof facts[name] !== kind);
+  if (wrong) return permanent("3.5", `local was started without its ${wrong[0]}`);
+  return done(facts as unknown as LocalFacts);
+}
+
+const needed = {
+  embedded: "boolean",
+  mailFolder: "string",
+  usersFolder: "string",
+  mailUser: "object",
+  aliasUser: "object",
+  deliver: "object",
+} as const satisfies Record<keyof LocalFacts, string>;

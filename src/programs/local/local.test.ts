@@ -1,0 +1,326 @@
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { after, before, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
+import { readSettings } from "../../protocol/control/parse.ts";
+import {
+  bodyEnd,
+  deliver,
+  deliveryBodyType,
+  deliveryCredit,
+  deliveryWindowOctets,
+  ended,
+  forward,
+  report,
+  settled,
+} from "../../protocol/wire/delivery.ts";
+import { encodeFrame } from "../../protocol/wire/frame.ts";
+import { type Channel, createChannel } from "../../services/channel/channel.ts";
+import { launch } from "../../services/launch/launch.ts";
+import type { LaunchPlan } from "../../services/launch/plan.ts";
+import { makeMaildir } from "../../services/maildir/folder.ts";
+
+/** `local` and its workers as real processes, inside their walls; this file plays supervise and queue. */
+const code = resolve(import.meta.dirname, "../..");
+const root = mkdtempSync(join(tmpdir(), "postern-local-"));
+const places = { mail: join(root, "mail"), users: join(root, "users"), alias: join(root, "alias") };
+const open = { read: ["/"], write: [], network: "none", ffi: true, kernel: "open" } as const;
+const closed = { read: [], write: [], network: "none", ffi: false, kernel: "confined" } as const;
+const limits = { descriptors: 256, heapMiB: 64 };
+const self = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+/** Nobody in particular. */
+const otherId = 54_321;
+const planOf = (program: string, wall: typeof open | typeof closed): LaunchPlan => ({
+  node: process.execPath,
+  code,
+  program,
+  wall: { ...wall, limits },
+});
+
+const start = async (embedded: boolean): Promise<ChildProcess> => {
+  const program = launch(planOf("local", open), { stdio: ["ignore", "ignore", "inherit", "ipc"] });
+  await once(program, "message");
+  const settings = readSettings(new Map([["mailboxdomains", "box.test:create\n"]]));
+  assert.equal(settings.kind, "done");
+  const aliasUser = { ...self, name: "alias", home: places.alias };
+  const facts = { embedded, mailFolder: places.mail, usersFolder: places.users, mailUser: self, aliasUser };
+  program.send({
+    kind: "start",
+    settings: settings.kind === "done" ? settings.value : undefined,
+    listeners: {},
+    facts: { ...facts, deliver: planOf("deliver", closed) },
+  });
+  await once(program, "message");
+  return program;
+};
+const stop = async (program: ChildProcess): Promise<void> => {
+  program.send({ kind: "stop" });
+  await once(program, "exit");
+};
+
+let local: ChildProcess;
+before(async () => {
+  for (const folder of Object.values(places)) mkdirSync(folder, { mode: 0o700 });
+  const lines = ["files", "script", "stuck"].map((name) => `=${name}:me:1:1:${root}/home:-:${name}:\n`);
+  mkdirSync(join(root, "home"), { mode: 0o700 });
+  const other = `=other:other:${otherId}:${otherId}:${root}/other:::\n`;
+  writeFileSync(join(places.users, "assign"), `${lines.join("")}${other}.\n`);
+  local = await start(true);
+});
+after(async () => {
+  await stop(local);
+  rmSync(root, { recursive: true });
+});
+
+interface Answer {
+  readonly text: string;
+  readonly forwards: readonly string[];
+}
+
+interface Job {
+  readonly name: string;
+  readonly to: string;
+  readonly body?: string;
+}
+
+/** A queue: delivers jobs within their credit, settles what is final. */
+class Queue {
+  readonly #channel: Channel;
+  readonly #jobs = new Map<
+    number,
+    { answer: PromiseWithResolvers<Answer>; text: string; forwards: string[]; credit: (octets: number) => void }
+  >();
+  #next = 1;
+
+  static async connect(program = local): Promise<Queue> {
+    const path = join(root, `pair-${Math.random()}`);
+    const accepted = Promise.withResolvers<Socket>();
+    const server = createServer({ pauseOnConnect: true }, accepted.resolve).listen(path);
+    const near = connect(path);
+    program.send({ kind: "peer", name: "queue" }, await accepted.promise);
+    server.close();
+    return new Queue(near);
+  }
+
+  constructor(socket: Socket) {
+    this.#channel = createChannel(socket, {
+      onFrame: ({ type, stream, payload }) => {
+        const job = this.#jobs.get(stream);
+        if (!job) return "broken";
+        if (type === report.type) job.text = `${report.decode(payload)?.letter}${report.decode(payload)?.text}`;
+        else if (type === forward.type) {
+          const fields = forward.decode(payload);
+          job.forwards.push(
+            `${fields?.reversePath} ${Buffer.from(fields?.prefix ?? [])}${fields?.forwardPaths.length}`,
+          );
+        } else if (type === deliveryCredit.type) job.credit(deliveryCredit.decode(payload)?.octets ?? 0);
+        else if (type === ended.type) {
+          this.#jobs.delete(stream);
+          if (!job.text.startsWith("Z")) this.#channel.send(settled.encode(stream, {}));
+          job.answer.resolve({ text: job.text, forwards: job.forwards });
+        }
+        return undefined;
+      },
+      onClose: (why) => {
+        for (const { answer } of this.#jobs.values()) answer.reject(new Error(why));
+      },
+    });
+  }
+
+  deliver({ name, to, body = "Subject: x\n\nbody\n" }: Job): Promise<Answer> {
+    const stream = this.#next++;
+    const octets = body.length;
+    const answer = Promise.withResolvers<Answer>();
+    let at = 0;
+    let window = deliveryWindowOctets;
+    const send = (): void => {
+      while (at < octets && window > 0) {
+        const piece = body.slice(at, at + Math.min(window, 50_000));
+        at += piece.length;
+        window -= piece.length;
+        this.#channel.send(encodeFrame(deliveryBodyType, stream, Buffer.from(piece, "latin1")));
+        if (at === octets) this.#channel.send(bodyEnd.encode(stream, {}));
+      }
+    };
+    const credit = (more: number): void => {
+      window += more;
+      send();
+    };
+    this.#jobs.set(stream, { answer, text: "", forwards: [], credit });
+    const fields = { queueId: 1, name, arrivedMs: 0, octets, bodyKind: 0, attempt: 1, reversePath: "a@b" };
+    this.#channel.send(deliver.encode(stream, { ...fields, numbers: [1], forwardPaths: [to] }));
+    send();
+    return answer.promise;
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+}
+
+const filesIn = (...path: string[]) => readdirSync(join(root, ...path));
+const trace = (to: string) => `Return-Path: <a@b>\nDelivered-To: ${to}\n`;
+const childrenOf = (pid: number | undefined): readonly number[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean).map(Number);
+const workers = () => childrenOf(local.pid);
+
+test("local and deliver make a mailbox, store in it, and remove the mark when it is settled", async () => {
+  const queue = await Queue.connect();
+  assert.deepEqual(await queue.deliver({ name: "m1", to: "Joe@box.test" }), { text: "Kdid 1+0+0\n", forwards: [] });
+  const [file = ""] = filesIn("mail/box.test/joe/Maildir/new");
+  assert.equal(file, "m1R1.localhost");
+  const text = readFileSync(join(places.mail, "box.test/joe/Maildir/new", file), "latin1");
+  assert.equal(text, `${trace("Joe@box.test")}Subject: x\n\nbody\n`);
+  await queue.deliver({ name: "m2", to: "joe@box.test" });
+  assert.equal(filesIn("mail/box.test/joe/Maildir/tmp").includes("m1R1.localhost.q"), false);
+  queue.close();
+});
+
+test("local and deliver stream a message of any size, within the credit", async () => {
+  const queue = await Queue.connect();
+  const body = `Subject: long\n\n${"0123456789".repeat(300_000)}\n`;
+  assert.equal((await queue.deliver({ name: "long", to: "big@box.test", body })).text, "Kdid 1+0+0\n");
+  assert.equal(
+    readFileSync(join(places.mail, "box.test/big/Maildir/new/longR1.localhost"), "latin1"),
+    trace("big@box.test") + body,
+  );
+  queue.close();
+});
+
+test("local answers for nobody, and for addresses nobody has", async () => {
+  const queue = await Queue.connect();
+  assert.equal((await queue.deliver({ name: "m3", to: "@box.test" })).text, "K");
+  assert.equal(
+    (await queue.deliver({ name: "m4", to: "who@else.test" })).text,
+    "DSorry, no mailbox here by that name. (#5.1.1)\n",
+  );
+  queue.close();
+});
+
+test("forwards come before the report, and go on from the owner", async () => {
+  const queue = await Queue.connect();
+  writeFileSync(join(places.alias, ".qmail-all"), "one@x\ntwo@x\n");
+  writeFileSync(join(places.alias, ".qmail-all-owner"), "");
+  assert.deepEqual(await queue.deliver({ name: "m5", to: "all@else.test" }), {
+    text: "Kdid 0+2+0\n",
+    forwards: ["all-owner@else.test Delivered-To: all@else.test\n2"],
+  });
+  queue.close();
+});
+
+const programs: readonly { line: string; report: string }[] = [
+  { line: "|cat", report: "KSubject: x\n\nbody\ndid 0+0+1\n" },
+  { line: "|head -c 5 >/dev/null; cat | head -c 3; pwd", report: `Kct:${join(root, "home")}\ndid 0+0+1\n` },
+  {
+    line: '|echo "$LOCAL $HOST $EXT $SENDER $HOME"; printf %s "$DTLINE"',
+    report: `Kscript else.test script a@b ${join(root, "home")}\nDelivered-To: script@else.test\ndid 0+0+1\n`,
+  },
+  {
+    line: "|env | grep = | cut -d= -f1 | grep -v '^_$' | sort | tr '\\n' ' '",
+    report:
+      "KDTLINE EXT EXT2 EXT3 EXT4 HOME HOST HOST2 HOST3 HOST4 LOCAL NEWSENDER PATH PWD RECIPIENT RPLINE SENDER UFLINE USER did 0+0+1\n",
+  },
+  { line: "|echo no; exit 100", report: "Dno\n" },
+  { line: "|echo later >&2; exit 111", report: "Zlater\n" },
+  { line: "|exit 99\n&never@x", report: "Kdid 0+0+1\n" },
+  { line: "|kill -9 $$", report: "ZAack, child crashed. (#4.3.0)\n" },
+  { line: "|test -r /proc/self/fd/0 && : <&0 && dd bs=1 skip=9 count=1 2>/dev/null", report: "Kxdid 0+0+1\n" },
+];
+for (const { line, report: expected } of programs) {
+  test(`a program ${line.split("\n")[0]} is run by local: ${JSON.stringify(expected)}`, async () => {
+    const queue = await Queue.connect();
+    writeFileSync(join(root, "home/.qmail-script"), `${line}\n`);
+    assert.equal((await queue.deliver({ name: "m6", to: "script@else.test" })).text, expected);
+    queue.close();
+  });
+}
+
+test("a program that never ends holds up nobody else, and ends with its worker", async () => {
+  const queue = await Queue.connect();
+  writeFileSync(join(root, "home/.qmail-stuck"), "|echo $$ >pid; exec sleep 1000\n");
+  writeFileSync(join(root, "home/.qmail-files"), "./box\n");
+  const stuck = queue.deliver({ name: "m7", to: "stuck@else.test" });
+  assert.equal((await queue.deliver({ name: "m8", to: "files@else.test" })).text, "Kdid 1+0+0\n");
+  while (!filesIn("home").includes("pid")) await queue.deliver({ name: "m8", to: "joe@box.test" });
+  const program = Number(readFileSync(join(root, "home/pid"), "latin1"));
+  for (const pid of workers()) if (pid !== program) process.kill(pid, "SIGKILL");
+  assert.equal((await stuck).text, "Zdeliver crashed. (#4.3.0)\n");
+  while (workers().includes(program)) await queue.deliver({ name: "m8", to: "joe@box.test" });
+  queue.close();
+});
+
+test("every message is stored exactly once, whoever is killed while it is delivered, and repeated", async () => {
+  const queue = await Queue.connect();
+  writeFileSync(join(root, "home/.qmail-files"), "./box2\n");
+  const jobs: Job[] = Array.from({ length: 400 }, (_, n) => ({
+    name: `load${n}`,
+    to: n % 16 === 0 ? "files@else.test" : `user${n % 7}@box.test`,
+    body: `Subject: ${n}\n\nmessage ${n}\n`,
+  }));
+  const stored = () =>
+    Array.from({ length: 7 }, (_, n) => join(places.mail, `box.test/user${n}/Maildir/new`))
+      .filter((folder) => existsSync(folder))
+      .flatMap((folder) => readdirSync(folder));
+  let crashes = 0;
+  let left = jobs;
+  for (let round = 0; left.length > 0; round++) {
+    const enough = stored().length + 30;
+    let hasAnswered = false;
+    const answers = Promise.all(left.map((job) => queue.deliver(job))).finally(() => {
+      hasAnswered = true;
+    });
+    while (round < 5 && !hasAnswered && stored().length < enough) await turn();
+    if (round < 5) for (const pid of workers()) process.kill(pid, "SIGKILL");
+    const results = (await answers).map(({ text }) => text);
+    crashes += results.filter((text) => text.startsWith("Zdeliver crashed")).length;
+    left = left.filter((_, n) => !results[n]?.startsWith("K"));
+  }
+  assert.ok(crashes > 0);
+  const mbox = readFileSync(join(root, "home/box2"), "latin1");
+  for (const [n, { name, to }] of jobs.entries()) {
+    if (to.startsWith("files")) assert.equal(mbox.split(`message ${n}\n`).length, 2, name);
+    else assert.ok(filesIn("mail/box.test", `user${n % 7}`, "Maildir/new").includes(`${name}R1.localhost`), name);
+  }
+  assert.equal(mbox.match(/^From /gm)?.length, 25);
+  assert.equal(stored().length, 375);
+  queue.close();
+});
+
+const isRoot = process.getuid?.() === 0;
+test("as root, a user's mail and programs are that user's alone", { skip: !isRoot && "needs root" }, async () => {
+  chmodSync(root, 0o711);
+  const home = join(root, "other");
+  makeMaildir(join(home, "Maildir"));
+  for (const path of ["", "Maildir", "Maildir/tmp", "Maildir/new", "Maildir/cur"])
+    chownSync(join(home, path), otherId, otherId);
+  writeFileSync(join(home, ".qmail"), "./Maildir/\n|id -u; id -G; pwd; cat; cat ../home/.qmail-files\n");
+  const program = await start(false);
+  try {
+    const queue = await Queue.connect(program);
+    const { text } = await queue.deliver({ name: "o1", to: "other@else.test", body: "body\n" });
+    assert.match(text, new RegExp(`^Z${otherId}\n${otherId}\n${home}\nbody\n.*Permission denied`));
+    const [file = ""] = filesIn("other/Maildir/new");
+    assert.equal(statSync(join(home, "Maildir/new", file)).uid, otherId);
+    const asRoot = await queue.deliver({ name: "o2", to: "joe@box.test" });
+    assert.equal(asRoot.text, "ZNot allowed to perform deliveries as root. (#4.7.0)\n");
+    queue.close();
+  } finally {
+    await stop(program);
+  }
+});

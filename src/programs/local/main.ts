@@ -1,0 +1,4 @@
+import { runProgram } from "../../services/program/program.ts";
+import { begin } from "./begin.ts";
+
+runProgram("local", begin);

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { done, temporary } from "../../protocol/outcome.ts";
+import { parseAssign } from "../../protocol/users/assign.ts";
+import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
+import { parsePasswd } from "../../protocol/users/passwd.ts";
+import { createAccounts, readAssign } from "./accounts.ts";
+import { type Directory, routeAddress } from "./route.ts";
+
+const accounts = parsePasswd(
+  "root:x:0:0::/root:\njoe:x:1000:100::/home/joe:\na:x:1001:100::/home/a:\na-b:x:1002:100::/home/a-b:\nUpper:x:1003:100::/home/u:\nsvc:x:1004:100::/foreign:\nslow:x:1005:100::/nfs/slow:\n",
+);
+const assignText =
+  "=boss:joe:1000:100:/home/joe:-:boss:\n+list-:lists:1010:110:/home/lists:-::\n=zero:root:0:0:/root:::\n.\n";
+const directory: Directory = {
+  facts: {
+    embedded: false,
+    mailFolder: "/mail",
+    mailUser: { uid: 200, gid: 200 },
+    aliasUser: { uid: 300, gid: 300, name: "alias", home: "/alias" },
+  },
+  assign: parseAssign(assignText),
+  mailboxDomains: mailboxDomains(["box.example", "new.example:create"]),
+  accounts: {
+    find: (name) => accounts.get(name),
+    async ownsHome({ home }) {
+      return home.startsWith("/nfs") ? temporary("3.0", "NFS failure") : done(home.startsWith("/home"));
+    },
+  },
+};
+const everybody: Directory = {
+  ...directory,
+  assign: parseAssign(assignText.replace(".\n", "+:all:400:400:/all:-::\n.\n")),
+};
+const embedded: Directory = { ...directory, facts: { ...directory.facts, embedded: true }, accounts: undefined };
+
+const cases: readonly (readonly [string, Directory, string])[] = [
+  ["boss@x", directory, "1000:100 joe /home/joe .qmail-boss"],
+  ["List-A@box.example", directory, "1010:110 lists /home/lists .qmail-A"],
+  ["joe@box.example", directory, "mail joe /mail/box.example kind 1"],
+  ["joe@NEW.example", directory, "mail joe /mail/new.example kind 2"],
+  ["joe@x", directory, "1000:100 joe /home/joe .qmail"],
+  ["Joe-Ext@x", directory, "1000:100 joe /home/joe .qmail-Ext"],
+  ["a-b-c@x", directory, "1002:100 a-b /home/a-b .qmail-c"],
+  ["a-c@x", directory, "1001:100 a /home/a .qmail-c"],
+  ["root@x", directory, "300:300 alias /alias .qmail-root"],
+  ["upper@x", directory, "300:300 alias /alias .qmail-upper"],
+  ["svc@x", directory, "300:300 alias /alias .qmail-svc"],
+  ["Nobody-X@x", directory, "300:300 alias /alias .qmail-Nobody-X"],
+  ["slow@x", directory, "temporary NFS failure"],
+  ["zero@x", directory, "temporary Not allowed to perform deliveries as root. (#4.7.0)"],
+  ["zero@x", embedded, "0:0 root /root .qmail"],
+  ["joe@x", embedded, "300:300 alias /alias .qmail-joe"],
+  ["@x", directory, "nobody"],
+  ["joe", directory, "permanent Sorry, address must include host name. (#5.1.3)"],
+  ["joe@x", everybody, "400:400 all /all .qmail-joe"],
+  ["joe@box.example", everybody, "mail joe /mail/box.example kind 1"],
+  ["boss@x", everybody, "1000:100 joe /home/joe .qmail-boss"],
+  [
+    "joe@x",
+    { ...directory, assign: temporary("3.5", "broken") },
+    "temporary Trouble reading users/assign in local. (#4.3.5)",
+  ],
+];
+for (const [address, where, expected] of cases) {
+  test(`routeAddress() of ${address}: ${expected}`, async () => {
+    const routed = await routeAddress(address, where);
+    if (routed.kind !== "done") return assert.equal(`${routed.kind} ${routed.text}`, expected);
+    if (!routed.value) return assert.equal("nobody", expected);
+    const { confinement, user, home, homeKind, dash, extension } = routed.value;
+    const file = homeKind === 0 ? `.qmail${dash}${extension}` : `kind ${homeKind}`;
+    assert.equal(`${confinement.key} ${user} ${home} ${file}`, expected);
+  });
+}
+
+test("createAccounts() and readAssign() read the files, and know who owns a home", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "postern-users-"));
+  try {
+    const passwd = join(folder, "passwd");
+    writeFileSync(
+      passwd,
+      `me:x:${process.getuid?.()}:1::${folder}:\nother:x:12345:1::${folder}:\ngone:x:1:1::/nonexistent:\n`,
+    );
+    utimesSync(passwd, 1, 1);
+    const real = createAccounts(passwd);
+    for (const [name, owns] of [
+      ["me", true],
+      ["other", false],
+      ["gone", false],
+    ] as const) {
+      const account = real.find(name);
+      assert.ok(account);
+      assert.deepEqual(await real.ownsHome(account), done(owns), name);
+    }
+    assert.equal(readAssign(folder).kind, "done");
+    writeFileSync(join(folder, "assign"), "=broken\n");
+    assert.equal(readAssign(folder).kind, "temporary");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

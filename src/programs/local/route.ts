@@ -1,0 +1,107 @@
+import { join } from "node:path";
+import { asciiLowerCase, splitAddress } from "../../protocol/address.ts";
+import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { accountSplits, isFolderName } from "../../protocol/users/account-names.ts";
+import { type Assignment, type AssignTable, catchAllAssignment, findAssignment } from "../../protocol/users/assign.ts";
+import type { MailboxDomain } from "../../protocol/users/mailbox-domains.ts";
+import { homeBelow, homeGiven, homeMade } from "../../protocol/wire/worker.ts";
+import { pathOf } from "../../services/maildir/file.ts";
+import type { Accounts } from "./accounts.ts";
+import type { LocalFacts } from "./facts.ts";
+
+/** Which worker takes a delivery: who it runs as, and where it may write. */
+export interface Confinement {
+  /** Deliveries with the same key go to the same process. */
+  readonly key: string;
+  readonly uid: number;
+  readonly gid: number;
+  /** The folder this delivery is for. */
+  readonly folder: string;
+  /** Also may write to control/mailfolders: a user does, the virtual mailboxes do not. */
+  readonly isUser: boolean;
+}
+
+/** Who takes an address. */
+export interface Route {
+  readonly confinement: Confinement;
+  readonly user: string;
+  readonly home: string;
+  readonly homeKind: number;
+  readonly dash: string;
+  readonly extension: string;
+}
+
+/** All that is known of who is who. */
+export interface Directory {
+  readonly facts: Pick<LocalFacts, "embedded" | "mailFolder" | "mailUser" | "aliasUser">;
+  readonly assign: Outcome<AssignTable>;
+  readonly mailboxDomains: ReadonlyMap<string, MailboxDomain>;
+  /** Absent when accounts of the system get no mail. */
+  readonly accounts: Accounts | undefined;
+}
+
+/** `undefined` for an empty local part, which nobody reads. */
+export type Routed = Outcome<Route | undefined>;
+
+/**
+ * Decides from the address alone who takes it. users/assign comes first, then virtual mailboxes, the assignment to
+ * everybody, accounts of the system by qmail's rules (spec §5.3), at last the alias user. Only accounts take time: for
+ * all else the answer is there at once, and the body need not be kept waiting.
+ */
+export function routeAddress(address: string, directory: Directory): Routed | Promise<Routed> {
+  const at = address.lastIndexOf("@");
+  if (at < 0) return noHost;
+  if (at === 0) return done(undefined);
+  const { localPart, domain } = splitAddress(address);
+  const { assign, mailboxDomains, accounts } = directory;
+  if (assign.kind !== "done") return troubleReading;
+
+  const assigned = findAssignment(assign.value, localPart);
+  if (assigned) return assignedRoute(assigned, directory);
+  const mailboxDomain = mailboxDomains.get(asciiLowerCase(domain));
+  if (mailboxDomain) return mailboxRoute(localPart, asciiLowerCase(domain), mailboxDomain, directory);
+  const everybody = catchAllAssignment(assign.value, localPart);
+  if (everybody) return assignedRoute(everybody, directory);
+  return accounts ? accountRoute(localPart, accounts, directory) : aliasRoute(localPart, directory);
+}
+
+const noHost = permanent("1.3", "Sorry, address must include host name. (#5.1.3)");
+const troubleReading = temporary("3.5", "Trouble reading users/assign in local. (#4.3.5)");
+const asRoot: Failure = temporary("7.0", "Not allowed to perform deliveries as root. (#4.7.0)");
+
+function assignedRoute(assignment: Assignment, directory: Directory): Outcome<Route> {
+  const { user, uid, gid, home, dash, extension } = assignment;
+  if (uid === 0 && !directory.facts.embedded) return asRoot;
+  const confinement = { key: `${uid}:${gid}`, uid, gid, folder: pathOf(home), isUser: true };
+  return done({ confinement, user, home, homeKind: homeGiven, dash, extension });
+}
+
+/** The mailbox itself is found by the worker: we look at no folder that is not ours. */
+function mailboxRoute(
+  localPart: string,
+  domain: string,
+  { create }: MailboxDomain,
+  { facts: { embedded, mailFolder, mailUser } }: Directory,
+): Outcome<Route> {
+  if (mailUser.uid === 0 && !embedded) return asRoot;
+  const confinement = { key: "mail", ...mailUser, folder: mailFolder, isUser: false };
+  const home = join(mailFolder, isFolderName(domain) ? domain : "-");
+  const homeKind = create ? homeMade : homeBelow;
+  return done({ confinement, user: localPart, home, homeKind, dash: "", extension: "" });
+}
+
+async function accountRoute(localPart: string, accounts: Accounts, directory: Directory): Promise<Routed> {
+  for (const { name, dash, extension } of accountSplits(localPart)) {
+    const account = accounts.find(name);
+    if (!account || account.uid === 0) continue;
+    const owns = await accounts.ownsHome(account);
+    if (owns.kind !== "done") return owns;
+    if (owns.value) return assignedRoute({ ...account, user: name, dash, extension }, directory);
+  }
+  return aliasRoute(localPart, directory);
+}
+
+function aliasRoute(localPart: string, directory: Directory): Outcome<Route> {
+  const { aliasUser } = directory.facts;
+  return assignedRoute({ ...aliasUser, user: aliasUser.name, dash: "-", extension: localPart }, directory);
+}

@@ -1,0 +1,136 @@
+import type { Socket } from "node:net";
+import { splitAddress } from "../../protocol/address.ts";
+import { done } from "../../protocol/outcome.ts";
+import { bodyEnd, deliver, deliveryBodyType, settled } from "../../protocol/wire/delivery.ts";
+import type { Frame } from "../../protocol/wire/frame.ts";
+import { task } from "../../protocol/wire/worker.ts";
+import { createChannel } from "../../services/channel/channel.ts";
+import { createDelivery, type Delivery, type HeldForwards, type Taken } from "./delivery.ts";
+import type { Flusher } from "./flush.ts";
+import type { Route, Routed } from "./route.ts";
+import type { Worker } from "./worker.ts";
+import type { Workers } from "./workers.ts";
+
+/** What deliveries need of the rest of this program. */
+export interface Desk {
+  readonly route: (address: string) => Routed | Promise<Routed>;
+  readonly workers: Workers;
+  readonly flusher: Flusher;
+  readonly held: HeldForwards;
+  /** The lines of users without a .qmail file. */
+  readonly defaultDelivery: () => string;
+  /** This server's name, in the names of stored files. */
+  readonly host: () => string;
+  /** False once we stop: new deliveries are left unanswered, and `queue` tries them again. */
+  readonly isOpen: () => boolean;
+}
+
+/** The connection with `queue`. */
+export interface QueueLink {
+  readonly openDeliveries: number;
+  close(): void;
+}
+
+/** More deliveries than this at once are a queue gone mad. */
+const maxOpenDeliveries = 20_000;
+
+type Job = NonNullable<ReturnType<typeof deliver.decode>>;
+
+export interface QueueLinkEvents {
+  /** No delivery is open any more. */
+  readonly whenIdle: () => void;
+  readonly whenClosed: () => void;
+}
+
+/** Takes deliveries from `queue` over `socket` until it closes. */
+export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }: QueueLinkEvents): QueueLink {
+  const deliveries = new Map<number, Delivery>();
+  const unsettled = new Map<number, () => void>();
+  const channel = createChannel(socket, {
+    onFrame(frame) {
+      switch (frame.type) {
+        case deliver.type:
+          return begin(frame);
+        case deliveryBodyType:
+        case bodyEnd.type:
+          return deliveries.get(frame.stream)?.fromQueue(frame);
+        case settled.type:
+          unsettled.get(frame.stream)?.();
+          unsettled.delete(frame.stream);
+          return undefined;
+        default:
+          return "broken";
+      }
+    },
+    onClose() {
+      for (const delivery of deliveries.values()) delivery.abandon();
+      deliveries.clear();
+      whenClosed();
+    },
+  });
+
+  function begin({ stream, payload }: Frame): undefined | "broken" {
+    const job = deliver.decode(payload);
+    const [number] = job?.numbers ?? [];
+    const [address] = job?.forwardPaths ?? [];
+    if (!job || number === undefined || address === undefined || job.forwardPaths.length !== 1) return "broken";
+    if (deliveries.has(stream) || deliveries.size >= maxOpenDeliveries) return "broken";
+    if (!desk.isOpen()) return undefined;
+    const delivery = createDelivery({
+      stream,
+      number,
+      octets: job.octets,
+      toQueue: (frame) => channel.send(frame),
+      flusher: desk.flusher,
+      held: desk.held,
+      whenEnded(settle) {
+        deliveries.delete(stream);
+        if (settle) keepForSettling(stream, settle);
+        if (deliveries.size === 0) whenIdle();
+      },
+    });
+    deliveries.set(stream, delivery);
+    handOut(delivery, job, number, address);
+    return undefined;
+  }
+
+  function handOut(delivery: Delivery, job: Job, number: number, address: string): void {
+    const take = (routed: Routed): Taken => {
+      if (routed.kind !== "done") return routed;
+      if (!routed.value) return done(undefined);
+      const worker = desk.workers.take(routed.value.confinement);
+      return worker.kind === "done" ? done(assign(worker.value, routed.value, job, number, address)) : worker;
+    };
+    const routed = desk.route(address);
+    if (routed instanceof Promise) routed.then((late) => delivery.begin(take(late))).catch(failed);
+    else delivery.begin(take(routed));
+  }
+
+  function assign(worker: Worker, route: Route, job: Job, number: number, address: string) {
+    const { localPart: local, domain } = splitAddress(address);
+    const { name, octets, reversePath } = job;
+    const shared = { name, number, octets, reversePath, local, domain };
+    const place = { defaultDelivery: desk.defaultDelivery(), host: desk.host() };
+    return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place }) };
+  }
+
+  function keepForSettling(stream: number, settle: () => void): void {
+    const [oldest] = unsettled.keys();
+    if (unsettled.size >= maxOpenDeliveries && oldest !== undefined) unsettled.delete(oldest);
+    unsettled.set(stream, settle);
+  }
+
+  return {
+    get openDeliveries() {
+      return deliveries.size;
+    },
+    close: () => channel.close(),
+  };
+}
+
+/** A bug: ends the process as any other. */
+const failed = (error: unknown): void => {
+  setImmediate(() => {
+    throw error;
+  });
+};

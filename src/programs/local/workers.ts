@@ -1,0 +1,137 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Event } from "../../protocol/event/event.ts";
+import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
+import type { LaunchPlan } from "../../services/launch/plan.ts";
+import type { LocalFacts } from "./facts.ts";
+import type { Confinement } from "./route.ts";
+import type { Worker, WorkerOptions } from "./worker.ts";
+
+/** The `deliver` processes: one for each user who gets mail now, kept warm for a while. */
+export interface Workers {
+  /** The worker for this confinement, started if there is none. Fails for now when all places are taken. */
+  take(confinement: Confinement): Outcome<Worker>;
+  /** No worker gets another delivery; each ends when it has nothing left to do. */
+  retire(): void;
+  endPrograms(): void;
+  /** Ends all of them. */
+  close(): void;
+}
+
+export interface WorkersOptions {
+  readonly facts: Pick<LocalFacts, "embedded" | "deliver">;
+  /** Folders outside their homes that users may write to. */
+  readonly mailFolders: () => readonly string[];
+  /** The homes that are assigned to one owner, by "uid:gid". */
+  readonly homesOf: (owner: string) => readonly string[];
+  readonly start: (plan: LaunchPlan, options: Pick<WorkerOptions, "as" | "whenClosed">) => Worker;
+  readonly log: (event: Event) => void;
+}
+
+export const maxWorkers = 50;
+const maxFolders = 32;
+const idleMs = 60_000;
+/** The worker of the virtual mailboxes: most mail is theirs. */
+const mailIdleMs = 3_600_000;
+const lookForIdleMs = 10_000;
+
+interface Place {
+  readonly worker: Worker;
+  readonly confinement: Confinement;
+  /** What it may write to. */
+  readonly folders: readonly string[];
+  isRetired: boolean;
+}
+
+/** Starts workers with `start` and ends those that have been idle for a minute. */
+export function createWorkers(options: WorkersOptions): Workers {
+  const places = new Set<Place>();
+
+  const endIdle = (): void => {
+    const nowMs = performance.now();
+    for (const { worker, confinement, isRetired } of places) {
+      const keptMs = isRetired ? 0 : confinement.isUser ? idleMs : mailIdleMs;
+      if (worker.isIdle && nowMs - worker.lastUsedMs >= keptMs) worker.close();
+    }
+  };
+  const timer = setInterval(endIdle, lookForIdleMs).unref();
+
+  const find = (key: string): Place | undefined => {
+    for (const place of places) if (place.confinement.key === key && !place.isRetired) return place;
+    return undefined;
+  };
+
+  const makeRoom = (): boolean => {
+    if (places.size < maxWorkers) return true;
+    const idle = [...places].filter(({ worker }) => worker.isIdle);
+    idle.sort((one, other) => one.worker.lastUsedMs - other.worker.lastUsedMs);
+    idle[0]?.worker.close();
+    return places.size < maxWorkers;
+  };
+
+  const start = (confinement: Confinement, folders: readonly string[]): Worker => {
+    const { key, uid, gid, isUser } = confinement;
+    const as = options.facts.embedded ? undefined : { uid, gid };
+    const mailFolders = options.mailFolders().filter((folder) => existsSync(folder));
+    const wall = {
+      ...options.facts.deliver.wall,
+      ...(as && { user: as }),
+      write: isUser && !options.facts.embedded ? [...folders, ...mailFolders] : folders,
+    };
+    const worker = options.start(
+      { ...options.facts.deliver, wall },
+      {
+        as,
+        whenClosed(why) {
+          places.delete(place);
+          if (why !== "closed") options.log({ event: "warning", text: `deliver for ${key} ended: ${why}` });
+        },
+      },
+    );
+    const place: Place = { worker, confinement, folders, isRetired: false };
+    places.add(place);
+    return worker;
+  };
+
+  return {
+    take(confinement) {
+      const current = find(confinement.key);
+      if (current && isWithin(confinement.folder, current.folders)) return done(current.worker);
+      // Walls are built around folders that exist. One that is not there yet widens them when it comes.
+      if (!existsSync(confinement.folder)) return noFolder(confinement.folder);
+      if (!makeRoom()) return tooMany;
+      if (current) current.isRetired = true;
+      const wanted = [confinement.folder, ...(current?.folders ?? []), ...options.homesOf(confinement.key)];
+      return done(
+        start(
+          confinement,
+          fewFolders(wanted, maxFolders).filter((folder) => existsSync(folder)),
+        ),
+      );
+    },
+    retire() {
+      for (const place of places) place.isRetired = true;
+    },
+    endPrograms() {
+      for (const { worker } of places) worker.endPrograms();
+    },
+    close() {
+      clearInterval(timer);
+      for (const { worker } of places) worker.close();
+    },
+  };
+}
+
+const tooMany = temporary("3.2", "too many users at once, try later. (#4.3.2)");
+
+const noFolder = (folder: string): Failure =>
+  temporary("3.0", `Unable to switch to ${folder}: file does not exist. (#4.3.0)`);
+
+const isWithin = (folder: string, folders: readonly string[]): boolean =>
+  folders.some((wall) => folder === wall || folder.startsWith(wall.endsWith("/") ? wall : `${wall}/`));
+
+/** These folders, or, when they are too many to be walls one by one, the folders they are in. */
+export function fewFolders(folders: readonly string[], most: number): readonly string[] {
+  const distinct = [...new Set(folders)];
+  return distinct.length <= most ? distinct : fewFolders(distinct.map(dirname), most);
+}

@@ -1,0 +1,29 @@
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { type AccountName, accountNames, type Ids } from "./walls.ts";
+
+export interface Account extends Ids {
+  readonly home: string;
+}
+
+/** Our accounts, out of the text of /etc/passwd. Fails with one line for each that is missing: the command that makes it. */
+export function findAccounts(passwd: string): Outcome<ReadonlyMap<AccountName, Account>> {
+  const found = new Map<string, Account>();
+  for (const line of passwd.split("\n")) {
+    const [name = "", , uid = "", gid = "", , home = ""] = line.split(":");
+    if (/^[0-9]{1,10}$/.test(uid) && /^[0-9]{1,10}$/.test(gid)) {
+      found.set(name, { uid: Number(uid), gid: Number(gid), home });
+    }
+  }
+  const accounts = new Map<AccountName, Account>();
+  const wrong: string[] = [];
+  for (const name of accountNames) {
+    const account = found.get(name);
+    if (!account) wrong.push(`there is no user ${name}; create it with: ${commandFor(name)}`);
+    else if (account.uid === 0) wrong.push(`user ${name} must not be root (uid 0)`);
+    else accounts.set(name, account);
+  }
+  return wrong.length > 0 ? permanent("3.5", wrong.join("\n")) : done(accounts);
+}
+
+const commandFor = (name: AccountName): string =>
+  `useradd --system --user-group --no-create-home --home-dir /var/lib/postern --shell /usr/sbin/nologin ${name}`;

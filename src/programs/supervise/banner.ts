@@ -1,0 +1,36 @@
+import { dirname, join, relative, resolve } from "node:path";
+import { findLayout } from "../../services/layout/find-layout.ts";
+import type { Layout } from "../../services/layout/layout.ts";
+import type { StartOptions } from "./command-line.ts";
+import type { Listener } from "./listeners.ts";
+
+/** What somebody who has just started it wants to know. `folder` is where they are. */
+export function banner(layout: Layout, options: StartOptions, listeners: readonly Listener[], folder: string): string {
+  const on = (service: Listener["service"]): string =>
+    listeners
+      .filter((listener) => listener.service === service)
+      .map(({ name }) => name)
+      .join(" ");
+  if (!options.embedded) return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}`;
+  const near = (path: string): string => {
+    const way = relative(folder, path);
+    return way.startsWith("..") ? path : `./${way}`;
+  };
+  const root = dirname(layout.control);
+  const postern = join(import.meta.dirname, "../../../bin/postern");
+  const found = resolve(folder, findLayout(undefined, process.env).control) === layout.control;
+  const command = (words: string): string => `${near(postern)} ${words}${found ? "" : ` --root ${near(root)}`}`;
+  const server = listeners.find(({ service }) => service === "smtp")?.name ?? "";
+  return `Postern is running. Everything is in ${near(root)}
+  SMTP on ${on("smtp")}, submission on ${on("submission")}
+
+Send a message to any name @localhost, with swaks or without:
+  swaks --server ${server} --from me@localhost --to you@localhost
+  printf 'To: you@localhost\\nSubject: hello\\n\\nIt works.\\n' | ${command("inject")}
+Read it:    cat ${near(join(layout.mail, "localhost/you/Maildir/new"))}/*
+The queue:  ${command("queue list")}
+The log:    ${command("log")}
+Programs:   ${command("status")}
+Stop:       Ctrl-C
+`;
+}

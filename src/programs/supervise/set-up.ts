@@ -1,0 +1,83 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { readSettings as parseSettings } from "../../protocol/control/parse.ts";
+import type { Settings } from "../../protocol/control/table.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { readControlFiles } from "../../services/control-folder/control-folder.ts";
+import { embeddedLayout, type Layout, submissionSocket, systemLayout } from "../../services/layout/layout.ts";
+import { type Account, findAccounts } from "./accounts.ts";
+import type { StartOptions } from "./command-line.ts";
+import { makeFolders, portsFrom, writeFirstControl } from "./folders.ts";
+import { bindListeners, type Listener } from "./listeners.ts";
+import { lockFolder } from "./lock.ts";
+import type { AccountName } from "./walls.ts";
+
+/** All that must be there before the first program is started. */
+export interface SetUp {
+  /** The folder with programs/. */
+  readonly code: string;
+  readonly layout: Layout;
+  /** Absent in embedded mode, where all programs are one user. */
+  readonly accounts: ReadonlyMap<AccountName, Account> | undefined;
+  readonly settings: Settings;
+  readonly listeners: readonly Listener[];
+  /** Held by `queue` as long as it lives. */
+  readonly queueLock: number;
+}
+
+const firstPortBase = 2_500;
+const oldestNode = 26;
+
+/** Checks who and where we are, makes what is missing, and takes the folder and the ports. */
+export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
+  if (Number(process.versions.node.split(".")[0]) < oldestNode) {
+    return permanent("3.5", `Node ${oldestNode} or later is needed; this is ${process.versions.node}`);
+  }
+  const layout = options.embedded ? embeddedLayout(options.root) : systemLayout(options.root);
+  const accounts = options.embedded ? done(undefined) : productionAccounts();
+  if (accounts.kind !== "done") return accounts;
+  const made = makeFolders(layout, accounts.value);
+  if (made.kind !== "done") return made;
+  const locked = await lockFolder(layout.run);
+  if (locked.kind !== "done") return locked;
+  const control = firstControl(layout.control, options);
+  if (control.kind !== "done") return control;
+  const settings = readSettings(layout, options);
+  if (settings.kind !== "done") return settings;
+  const listeners = bindListeners(settings.value, submissionSocket(layout));
+  if (listeners.kind !== "done") return listeners;
+  return done({
+    code: join(import.meta.dirname, "../.."),
+    layout,
+    accounts: accounts.value,
+    settings: settings.value,
+    listeners: listeners.value,
+    queueLock: locked.value,
+  });
+}
+
+/** control/ as it is now; ports asked for on the command line go before its own. */
+export function readSettings(layout: Layout, { portBase }: StartOptions): Outcome<Settings> {
+  const files = readControlFiles(layout.control);
+  if (files.kind !== "done") return files;
+  const read = parseSettings(files.value);
+  if (read.kind !== "done" || portBase === undefined) return read;
+  return done({ ...read.value, ...portsFrom(portBase) });
+}
+
+function productionAccounts(): Outcome<ReadonlyMap<AccountName, Account>> {
+  if (process.getuid?.() !== 0) {
+    return permanent("3.5", "start as root (sudo postern start), or as anybody with --embedded");
+  }
+  return findAccounts(readFileSync("/etc/passwd", "latin1"));
+}
+
+function firstControl(control: string, { embedded, portBase }: StartOptions): Outcome<void> {
+  const me = join(control, "me");
+  if (existsSync(me)) return done(undefined);
+  if (embedded) return writeFirstControl(control, portBase ?? firstPortBase);
+  return permanent(
+    "3.5",
+    `${me} is missing: write this server's full name into it, as in echo mail.example.org > ${me}`,
+  );
+}

@@ -1,0 +1,143 @@
+import type { Socket } from "node:net";
+import { availableParallelism } from "node:os";
+import type { Settings } from "../../protocol/control/table.ts";
+import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { createEventLog } from "../../services/event/event-log.ts";
+import type { LaunchPlan } from "../../services/launch/plan.ts";
+import { controlSocket } from "../../services/layout/layout.ts";
+import type { StartOptions } from "./command-line.ts";
+import { type ControlCommands, serveControl } from "./control-server.ts";
+import { type Crew, startCrew } from "./crew.ts";
+import { factsFor } from "./facts.ts";
+import type { MemberOptions } from "./member.ts";
+import { readSettings, type SetUp } from "./set-up.ts";
+import { ownStatus, type ProgramStatus, programStatus, workerStatuses } from "./status.ts";
+import { type ProgramName, wallOf } from "./walls.ts";
+
+export interface Console {
+  /** A line for whoever watches. */
+  readonly complain: (line: string) => void;
+  /** Everything runs. */
+  readonly running: () => void;
+}
+
+/** What takes effect at the next start only: the listeners are bound and the processes counted by then. */
+const fixedSettings = ["smtplisten", "submissionlisten", "smtpdprocesses", "remoteprocesses"] as const;
+
+/** Runs the whole server until it is told to stop. Fails when it cannot begin. */
+export async function supervise(options: StartOptions, set: SetUp, console: Console): Promise<Outcome<void>> {
+  const { layout, accounts } = set;
+  let settings = set.settings;
+  const about = {
+    folder: options.root,
+    embedded: options.embedded,
+    pid: process.pid,
+    since: new Date().toISOString(),
+    listeners: set.listeners.map(({ service, name }) => ({ service, name })),
+  };
+  const events = createEventLog("supervise");
+  let logSocket: Socket | undefined;
+  const stopped = Promise.withResolvers<void>();
+  const planOf = (program: ProgramName): LaunchPlan => ({
+    node: process.execPath,
+    code: set.code,
+    program,
+    wall: wallOf(program, layout, accounts),
+  });
+  const smtpdProcesses = settings.smtpdprocesses || Math.max(1, Math.floor(availableParallelism() / 2));
+  const facts = { layout, accounts, deliver: planOf("deliver"), smtpdProcesses, settings: () => settings };
+
+  const reload = (): Outcome<void> => {
+    const fresh = readSettings(layout, options);
+    if (fresh.kind !== "done") {
+      events.log({ event: "warning", text: `not reloaded: ${fresh.text}` });
+      for (const line of fresh.text.split("\n")) console.complain(`postern: not reloaded: ${line}`);
+      return fresh;
+    }
+    for (const text of changesForLater(settings, fresh.value)) events.log({ event: "warning", text });
+    settings = fresh.value;
+    crew.reload(settings);
+    events.log({ event: "reloaded" });
+    return done(undefined);
+  };
+  const commands: ControlCommands = {
+    status: () => ({ ...about, programs: statuses(crew, facts.deliver, options.embedded) }),
+    reload,
+    stop: () => stopped.resolve(),
+    queue: (socket, uid) => {
+      const queue = crew.members.find((member) => member.name === "queue" && member.running);
+      if (!queue) return temporary("3.0", "queue does not run at the moment: try again");
+      queue.send({ kind: "operator", uid }, socket);
+      return done(undefined);
+    },
+  };
+  const control = await serveControl(controlSocket(layout), commands);
+  if (control.kind !== "done") return control;
+
+  const crew: Crew = startCrew({
+    members: membersOf(set, planOf, smtpdProcesses),
+    settings,
+    facts: (program) => factsFor(program, facts),
+    log: events.log,
+    attachLog: (socket) => {
+      logSocket = socket;
+      events.attach(socket);
+    },
+    closeLog: () => {
+      void events.flushed(); // hands over at once; the rest of its promise nobody needs
+      logSocket?.end();
+    },
+    complain: console.complain,
+  });
+  events.log({ event: "started", pid: process.pid });
+  process.on("SIGHUP", reload);
+  process.on("SIGTERM", () => stopped.resolve());
+  process.on("SIGINT", () => stopped.resolve());
+
+  const begun = await Promise.race([crew.begun, stopped.promise]);
+  if (begun?.kind === "begun") {
+    console.running();
+    await stopped.promise;
+  }
+  events.log({ event: "stopped", pid: process.pid });
+  await crew.stop();
+  control.value.close();
+  if (begun?.kind !== "misconfigured") return done(undefined);
+  return permanent("3.5", `stopped: ${begun.program} cannot work with this configuration`);
+}
+
+/** What of the settings stays as it was until the next start, in words. */
+const changesForLater = (before: Settings, after: Settings): readonly string[] =>
+  fixedSettings
+    .filter((name) => String(before[name]) !== String(after[name]))
+    .map((name) => `control/${name} has changed: it takes effect at the next start`);
+
+/** Every program with its listeners; those who may be several, as often as the settings say. */
+function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smtpdProcesses: number): MemberOptions[] {
+  const fdsOf = (service: string): number[] =>
+    set.listeners.filter((one) => one.service === service).map(({ fd }) => fd);
+  const member = (
+    name: ProgramName,
+    listeners: Record<string, readonly number[]> = {},
+    held: readonly number[] = [],
+  ): MemberOptions => ({ name, plan: planOf(name), listeners, held });
+  const times = (count: number, one: MemberOptions): MemberOptions[] => new Array<MemberOptions>(count).fill(one);
+  return [
+    member("logger"),
+    member("queue", {}, [set.queueLock]),
+    member("local"),
+    ...times(set.settings.remoteprocesses, member("remote")),
+    ...times(smtpdProcesses, member("smtpd", { smtp: fdsOf("smtp"), submission: fdsOf("submission") })),
+    member("qmqpd", { qmqp: fdsOf("qmqp") }),
+  ];
+}
+
+function statuses(crew: Crew, deliver: LaunchPlan, embedded: boolean): ProgramStatus[] {
+  return [
+    ownStatus(),
+    ...crew.members.flatMap((member) => [
+      programStatus(member, embedded),
+      ...(member.name === "local" ? workerStatuses(member.pid, deliver, embedded) : []),
+    ]),
+  ];
+}

@@ -1,0 +1,107 @@
+import type { Wall } from "../../services/launch/plan.ts";
+import type { Layout } from "../../services/layout/layout.ts";
+
+export type ProgramName = "smtpd" | "qmqpd" | "queue" | "local" | "deliver" | "remote" | "logger";
+
+/** The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls. */
+export const accountNames = [
+  "postern-smtpd",
+  "postern-queue",
+  "postern-remote",
+  "postern-log",
+  "postern-mail",
+  "postern-alias",
+] as const;
+export type AccountName = (typeof accountNames)[number];
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+interface Row extends Pick<Wall, "network" | "ffi" | "kernel" | "limits"> {
+  /** "root": stays what `supervise` is. "recipient": `local` fills in the user, and what is hers to read and change. */
+  readonly account: AccountName | "root" | "recipient";
+  readonly read: readonly (keyof Layout | "everything")[];
+  readonly write: readonly (keyof Layout)[];
+}
+
+const confined = { read: [], write: [], ffi: false, kernel: "confined" } as const;
+
+/** What each program may do. All else is refused: by its user's rights, by the kernel, by Node. */
+const table: Readonly<Record<ProgramName, Row>> = {
+  smtpd: {
+    ...confined,
+    account: "postern-smtpd",
+    network: "accept",
+    limits: { descriptors: 110_000, heapMiB: 192 },
+  },
+  qmqpd: {
+    ...confined,
+    account: "postern-smtpd",
+    network: "accept",
+    ffi: true, // asks the kernel which local user connected (SO_PEERCRED)
+    limits: { descriptors: 4_096, heapMiB: 64 },
+  },
+  queue: {
+    ...confined,
+    account: "postern-queue",
+    write: ["queue"],
+    network: "none",
+    limits: { descriptors: 1_024, heapMiB: 256 },
+  },
+  local: {
+    account: "root", // becomes any user, to deliver as that user
+    read: ["everything"], // users/, the system's accounts, and whose home is whose
+    write: [],
+    network: "none",
+    ffi: true, // flushes whole file systems (syncfs)
+    kernel: "open", // users' own programs, which it starts, must not inherit these walls
+    limits: { descriptors: 16_384, heapMiB: 96 },
+  },
+  deliver: {
+    ...confined,
+    account: "recipient",
+    network: "none",
+    limits: { descriptors: 256, heapMiB: 64 },
+  },
+  remote: {
+    ...confined,
+    account: "postern-remote",
+    network: "connect",
+    limits: { descriptors: 16_384, heapMiB: 128 },
+  },
+  logger: {
+    ...confined,
+    account: "postern-log",
+    write: ["log"],
+    network: "none",
+    limits: { descriptors: 256, heapMiB: 64 },
+  },
+};
+
+/** The wall of a program on this system. `ids` is absent in embedded mode, where all are one user. */
+export function wallOf(program: ProgramName, layout: Layout, ids?: ReadonlyMap<AccountName, Ids>): Wall {
+  const { account, read, write, network, ffi, kernel, limits } = table[program];
+  const user = account === "root" || account === "recipient" ? undefined : ids?.get(account);
+  return {
+    ...(user ? { user: { uid: user.uid, gid: user.gid } } : {}),
+    read: read.map((place) => (place === "everything" ? "/" : layout[place])),
+    write: write.map((place) => layout[place]),
+    network,
+    ffi,
+    kernel,
+    limits,
+  };
+}
+
+/** Who speaks with whom. `logger` hears from every program, and from `supervise`. */
+const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
+  ["smtpd", "queue"],
+  ["qmqpd", "queue"],
+  ["queue", "local"],
+  ["queue", "remote"],
+];
+
+export const speak = (one: ProgramName, other: ProgramName): boolean =>
+  one !== other &&
+  (one === "logger" || other === "logger" || conversations.some((pair) => pair.includes(one) && pair.includes(other)));

@@ -1,0 +1,27 @@
+import { join } from "node:path";
+import type { LaunchPlan } from "./plan.ts";
+
+/** What Node may read of our own: the code, and the package.json that says how to read it. */
+export const ownFiles = (code: string): readonly string[] => [code, join(code, "..", "package.json")];
+
+/** Node's command line for a program: wall 3, and memory in proportion. "/" to read means everything. */
+export function nodeFlags({ code, wall }: LaunchPlan): readonly string[] {
+  const read = wall.read.includes("/") ? ["*"] : [...ownFiles(code), ...wall.read, ...wall.write];
+  const semiSpaceMiB = Math.min(16, Math.max(2, Math.round(wall.limits.heapMiB / 32)));
+  return [
+    "--permission",
+    ...read.map((path) => `--allow-fs-read=${path}`),
+    ...wall.write.map((path) => `--allow-fs-write=${path}`),
+    ...(wall.network === "none" ? [] : ["--allow-net"]),
+    ...(wall.ffi ? ["--allow-ffi"] : []),
+    ...(wall.kernel === "open" ? ["--allow-child-process"] : []),
+    "--disable-proto=delete",
+    "--disallow-code-generation-from-strings",
+    "--disable-warning=ExperimentalWarning",
+    "--disable-warning=SecurityWarning", // that --allow-ffi and --allow-child-process are strong: we know
+    "--disable-sigusr1",
+    "--v8-pool-size=1",
+    `--max-old-space-size=${wall.limits.heapMiB}`,
+    `--max-semi-space-size=${semiSpaceMiB}`,
+  ];
+}
