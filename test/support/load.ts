@@ -7,7 +7,7 @@ export interface Ledger {
   readonly acknowledged: Set<number>;
   /** 4xx or 5xx read: must be nowhere. */
   readonly refused: Set<number>;
-  /** Final dot sent, no reply read: there once or not at all. */
+  /** Final dot sent and no reply read, or one that says it is not known: there once or not at all. */
   readonly doubtful: Set<number>;
 }
 
@@ -45,7 +45,7 @@ async function sendOne(port: number, load: Load, n: number, ledger: Ledger): Pro
   const text = (load.text ?? loadText)(n);
   const reply = await client.message("load@example.test", [load.forwardPath(n)], text);
   if (reply.startsWith("250")) ledger.acknowledged.add(n);
-  else if (reply === "") ledger.doubtful.add(n);
+  else if (reply === "" || reply.includes("may have the message")) ledger.doubtful.add(n);
   else ledger.refused.add(n);
   client.close();
 }

@@ -1,6 +1,7 @@
 import { type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import {
   bodyEnd,
+  brokeOff,
   deliveryCredit,
   deliveryWindowOctets,
   ended,
@@ -63,14 +64,14 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   let result: Report | undefined;
   const folders = new Map<number, number>();
 
-  const end = (final: Report, settle?: () => void): void => {
+  const end = (final: Report, settle?: () => void, reached = 1): void => {
     hasEnded = true;
     early = [];
     held.octets -= forwardOctets;
     if (final.letter === "K") for (const frame of forwards) toQueue(frame);
     forwards = [];
     toQueue(report.encode(stream, { number, ...final }));
-    toQueue(ended.encode(stream, { reached: 1 }));
+    toQueue(ended.encode(stream, { reached }));
     whenEnded(settle);
   };
 
@@ -131,7 +132,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       }
     },
     onWritten: (device, folder) => void folders.set(device, folder),
-    onLost: () => end(toReport(crashed)),
+    onLost: () => end(toReport(crashed), undefined, brokeOff),
   });
 
   return {

@@ -3,6 +3,7 @@ import type { ChannelName, Delivery } from "../../protocol/schedule/scheduler.ts
 import { expandVerp } from "../../protocol/verp.ts";
 import {
   bodyEnd,
+  brokeOff,
   deliver,
   deliveryBodyType,
   deliveryCredit,
@@ -212,8 +213,12 @@ export class Dispatch {
         return onReport(running, frame.payload);
       case ended.type: {
         const fields = ended.decode(frame.payload);
-        if (!fields || fields.reached > 2) return "broken";
+        if (!fields || fields.reached > brokeOff) return "broken";
         peer.streams.delete(frame.stream);
+        if (fields.reached === brokeOff) {
+          this.#breakOff(running);
+          return undefined;
+        }
         this.#end(running, fields.reached, () => peer.channel?.send(settled.encode(frame.stream, {})));
         return undefined;
       }

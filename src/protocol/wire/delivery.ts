@@ -42,8 +42,12 @@ export const deliveryCredit = defineFrame(40, { octets: "u32" });
 export const forward = defineFrame(41, { reversePath: "text", prefix: "octets", forwardPaths: "texts" });
 /** `letter`: K delivered, Z to be tried again, D failed for good. `status` is empty for K, else "2.1" (RFC 3463). */
 export const report = defineFrame(42, { number: "u32", letter: "text", status: "text", text: "text" });
-/** `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached. */
+/**
+ * `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached; 3 the delivery broke off
+ * and nothing is known, as when the channel breaks: its reports do not count, and it is done again at once.
+ */
 export const ended = defineFrame(43, { reached: "u8" });
+export const brokeOff = 3;
 
 /** Longer report texts are cut, at both ends of the channel. */
 export const maxReportOctets = 10_000;

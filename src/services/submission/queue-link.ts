@@ -53,6 +53,8 @@ export interface QueueLink {
 }
 
 const lost = temporary("3.0", "the queue went away, try again later");
+/** The honest word when the commit was sent: it may be on disk, and the client will send it again. */
+const inDoubt = temporary("3.0", "the queue went away before it answered, and may have the message; try again later");
 
 export function createQueueLink(): QueueLink {
   let channel: Channel | undefined;
@@ -82,7 +84,7 @@ export function createQueueLink(): QueueLink {
           if (channel === fresh) channel = undefined;
           const broken = streams;
           streams = new Map();
-          for (const stream of broken.values()) stream.end(lost);
+          for (const stream of broken.values()) stream.end(stream.committed ? inDoubt : lost);
         },
       });
       channel = fresh;
@@ -123,6 +125,10 @@ class Stream implements Submission {
     this.#events = events;
     this.#forget = forget;
     channel.send(open.encode(number, {}));
+  }
+
+  get committed(): boolean {
+    return this.#committed;
   }
 
   get isFull(): boolean {
