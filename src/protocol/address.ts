@@ -89,6 +89,13 @@ export function isPrintable(text: string): boolean {
   return true;
 }
 
+/** An address in frames and in the queue is no longer; a virtual domain's prefix or VERP may add to it on the way out. */
+export const maxAddressOctets = 1_000;
+
+/** Whether an address may be queued: printable and not too long. Nothing else is asked of it. */
+export const isEnvelopeAddress = (address: string): boolean =>
+  address.length <= maxAddressOctets && isPrintable(address);
+
 /** Folds A to Z and nothing else. */
 export const asciiLowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 

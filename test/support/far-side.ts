@@ -12,10 +12,11 @@ const peers = await Promise.all(addresses.map((address) => startSmtpPeer({ addre
 const dns = await startDnsServer(JSON.parse(rules), { address: addresses[0] ?? "", port: 53 });
 console.log(JSON.stringify({ dns: dns.address }));
 
-let told = 0;
+const told = peers.map(() => 0);
 setInterval(() => {
-  const received = peers.flatMap((peer, n) => peer.received.map((message) => ({ at: addresses[n], ...message })));
-  for (const message of received.slice(told)) console.log(JSON.stringify(message));
-  told = received.length;
+  for (const [n, peer] of peers.entries()) {
+    for (const message of peer.received.slice(told[n])) console.log(JSON.stringify({ at: addresses[n], ...message }));
+    told[n] = peer.received.length;
+  }
 }, 20);
 process.stdin.on("end", () => process.exit(0)).resume();

@@ -14,7 +14,9 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const postern = join(import.meta.dirname, "../../bin/postern");
+/** The tree whose bin/postern and dist/ are tested: this one, or another that is named. */
+export const tree = process.env.POSTERN_TREE ?? join(import.meta.dirname, "../..");
+const postern = join(tree, "bin/postern");
 
 export interface Ran {
   readonly code: number;
@@ -52,6 +54,8 @@ export interface ServerOptions {
   readonly root?: string;
   /** A fresh folder to use, kept. */
   readonly folder?: string;
+  /** A tree with other code than this one's: see `mutant.ts`. */
+  readonly tree?: string;
   /** A command to start it with, such as `ip netns exec NAME`. */
   readonly within?: readonly string[];
   readonly control?: Readonly<Record<string, string>>;
@@ -109,7 +113,8 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     mkdirSync(join(root, name, ".."), { recursive: true });
     writeFileSync(join(root, name), text);
   }
-  const [command = postern, ...args] = [...(options.within ?? []), postern, "start", "--embedded", "--root", root];
+  const start = [options.tree ? join(options.tree, "bin/postern") : postern, "start", "--embedded", "--root", root];
+  const [command = postern, ...args] = [...(options.within ?? []), ...start];
   const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
   let printed = "";
   child.stdout?.on("data", (chunk) => (printed += chunk));
@@ -190,6 +195,19 @@ export function descendants(pid: number): number[] {
   const found = [pid];
   for (const each of found) found.push(...(children.get(each) ?? []));
   return found;
+}
+
+/** The memory of the server and all its programs, shared pages counted in proportion. */
+export function memoryKiB(server: Server): number {
+  return descendants(server.process.pid ?? 0).reduce((sum, pid) => sum + pssKiB(pid), 0);
+}
+
+function pssKiB(pid: number): number {
+  try {
+    return Number(/^Pss: +(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+  } catch {
+    return 0; // ended meanwhile
+  }
 }
 
 /** The messages in a Maildir: file name and octets, from new/ and cur/. */

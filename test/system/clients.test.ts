@@ -89,29 +89,6 @@ test("sendmail under its own name, recipients as arguments", async () => {
   await arrival("args");
 });
 
-test("git send-email through sendmail", { skip: without("git") }, async () => {
-  const patch = join(scratch, "0001-change.patch");
-  writeFileSync(
-    patch,
-    "From 0123 Mon Sep 17 00:00:00 2001\nFrom: G <g@example.test>\nDate: Mon, 2 Nov 2026 10:00:00 +0000\nSubject: [PATCH] change\n\nbody\n---\n",
-  );
-  const env = { POSTERN_ROOT: server.root, HOME: scratch, GIT_CONFIG_NOSYSTEM: "1" };
-  const available = await run("git", ["send-email", "--help-all"], "", env);
-  const args = [
-    "send-email",
-    `--sendmail-cmd=${join(scratch, "bin/sendmail")}`,
-    "--from=g@example.test",
-    "--to=git@localhost",
-    "--confirm=never",
-    "--quiet",
-    patch,
-  ];
-  const sent = await run("git", args, "", env);
-  if (/is not a git command/.test(available.stderr + sent.stderr)) return;
-  assert.equal(sent.code, 0, sent.stderr);
-  assert.match(await arrival("git"), /^Subject: \[PATCH\] change$/m);
-});
-
 test("mutt through sendmail", { skip: without("mutt") }, async () => {
   const settings = join(scratch, "muttrc");
   writeFileSync(

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { resolve } from "node:path";
+import { isEnvelopeAddress, maxAddressOctets } from "../../protocol/address.ts";
 import { deliveredToLine, environmentOf, type Recipient, traceLines } from "../../protocol/dot-qmail/environment.ts";
 import { type ProgramEnd, programEnd } from "../../protocol/dot-qmail/exit-code.ts";
 import { type Instruction, parseDotQmail } from "../../protocol/dot-qmail/lines.ts";
@@ -55,9 +56,6 @@ export interface Delivered {
   readonly marks: readonly string[];
 }
 
-/** A forward-path longer than this fits no envelope. */
-const maxForwardPathOctets = 1_000;
-
 /** Delivers one whole message in its home, in qmail's order of checks (spec §6.1). */
 export async function deliver(task: Task, home: Home, message: Message, around: Surroundings): Promise<Delivered> {
   const progress: Progress = { devices: new Set(), marks: [], lines: new Map(), output: "", files: 0, programs: 0 };
@@ -92,7 +90,9 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
     if (carriedOut.kind !== "done") return failed(carriedOut);
     if (carriedOut.value === "stop") break;
   }
-  if (forwardPaths.some((path) => path.length > maxForwardPathOctets)) return failed(forwardTooLong);
+  if (forwardPaths.length > 0 && ![reversePath.value, ...forwardPaths].every(isEnvelopeAddress)) {
+    return failed(unfitForward);
+  }
   const prefix = Buffer.from(deliveredToLine(task.local, task.domain), "latin1");
   return {
     letter: "K",
@@ -105,7 +105,10 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
 }
 
 const looping = permanent("4.6", "This message is looping: it already has my Delivered-To line. (#5.4.6)");
-const forwardTooLong = permanent("1.3", "Unable to forward message: address of more than 1000 octets. (#5.1.3)");
+const unfitForward = permanent(
+  "1.3",
+  `Unable to forward message: address of more than ${maxAddressOctets} octets or with control characters. (#5.1.3)`,
+);
 const argumentsTooLong = temporary("3.0", "Unable to run /bin/sh: argument list too long. (#4.3.0)");
 const programCrashed = temporary("3.0", "Aack, child crashed. (#4.3.0)");
 

@@ -1,3 +1,4 @@
+import { isEnvelopeAddress } from "../../protocol/address.ts";
 import { type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import {
   bodyEnd,
@@ -81,7 +82,9 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const takeForward = (frame: Frame): undefined | "broken" => {
-    if (!forward.decode(frame.payload) || held.octets + frame.payload.length > maxHeldOctets) return "broken";
+    const fields = forward.decode(frame.payload);
+    if (!fields || held.octets + frame.payload.length > maxHeldOctets) return "broken";
+    if (![fields.reversePath, ...fields.forwardPaths].every(isEnvelopeAddress)) return "broken";
     held.octets += frame.payload.length;
     forwardOctets += frame.payload.length;
     forwards.push(encodeFrame(forward.type, stream, frame.payload));
@@ -118,7 +121,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       switch (frame.type) {
         case deliveryCredit.type: {
           const octets = deliveryCredit.decode(frame.payload)?.octets ?? Number.POSITIVE_INFINITY;
-          if (octets > uncreditedOctets) return "broken";
+          if (octets > uncreditedOctets || octets === 0) return "broken";
           uncreditedOctets -= octets;
           toQueue(deliveryCredit.encode(stream, { octets }));
           return undefined;

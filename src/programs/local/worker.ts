@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { closeSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Outcome } from "../../protocol/outcome.ts";
-import { deliveryCredit, deliveryWindowOctets, ended, forward, report } from "../../protocol/wire/delivery.ts";
+import { deliveryCredit, ended, forward, report } from "../../protocol/wire/delivery.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { ran, run, written } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
@@ -44,6 +44,8 @@ export interface WorkerOptions {
 }
 
 const maxFileSystems = 64;
+/** A worker that asks for more and more and does not read it is found out here. Writes under way count to their end. */
+const maxUnreadOctets = 67_108_864;
 /** The descriptor of the connection in the worker. */
 const workerFd = 3;
 
@@ -59,12 +61,12 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
   const pipe = child.stdio[workerFd];
   const channel = createChannel(pipe instanceof Socket ? pipe : new Socket(), {
     onFrame(frame) {
+      const isAnswered = frame.type === deliveryCredit.type || frame.type === run.type;
+      if (isAnswered && channel.pendingOctets > maxUnreadOctets) return "broken";
       if (frame.type === run.type) return startProgram(frame);
       const events = streams.get(frame.stream);
       if (!events) return undefined; // abandoned, and it did not know yet
       if (frame.type === written.type) return takeFolder(frame, events);
-      const isCredit = frame.type === deliveryCredit.type;
-      if (isCredit && channel.pendingOctets > streams.size * deliveryWindowOctets) return "broken"; // for what it has not read
       return passedOn.includes(frame.type) ? events.onFrame(frame) : "broken";
     },
     onClose(why) {

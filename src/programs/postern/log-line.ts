@@ -11,7 +11,7 @@ export function writeLogLine(line: string, form: TimestampKind | "json"): string
   if (!logged) return undefined;
   if (form === "json") return escapeControls(JSON.stringify(logged));
   try {
-    return formatTimestamp(logged.timeMs, form) + renderClassic(logged);
+    return formatTimestamp(logged.timeMs, form) + renderClassic(logged).replace(/[^ -~]/g, "_");
   } catch {
     return undefined; // fields of other kinds than ours
   }

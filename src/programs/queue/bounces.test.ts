@@ -69,7 +69,7 @@ test("queue sends multipart/report by default, whose parts end where they should
   const { local } = await run({}, "me@here.org", ["x@far.org"]);
   const body = local.deliveries[0]?.body ?? "";
   const boundary = /boundary="([^"]+)"/.exec(body)?.[1] ?? "?";
-  assert.equal(boundary, "=_1700000000.Q0123456789abI2");
+  assert.match(boundary, /^=_[0-9a-f-]{36}$/);
   const parts = body.split(`\n--${boundary}`);
   assert.equal(parts.length, 5);
   assert.ok(parts[3]?.endsWith("Return-Path: <me@here.org>\nA: b\n\nbody\n"));

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { composeDsn } from "../../protocol/bounce/dsn.ts";
 import type { Notice } from "../../protocol/bounce/notice.ts";
 import { composeQsbmf } from "../../protocol/bounce/qsbmf.ts";
@@ -82,7 +83,7 @@ export async function composeBounce(
   const id = storage.nextId();
   const name = `${Math.floor(nowMs / 1_000)}.Q${storage.instance}I${id}`;
   const mime = {
-    boundary: `=_${name}`,
+    boundary: `=_${randomUUID()}`, // not from the name: who got a bounce before can tell the next one's
     messageId: `${name}@${settings.bouncehost}`,
     eightBit: message.bodyKind === 1,
   };

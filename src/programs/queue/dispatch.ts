@@ -1,3 +1,4 @@
+import { isEnvelopeAddress } from "../../protocol/address.ts";
 import type { Report } from "../../protocol/schedule/retry.ts";
 import type { ChannelName, Delivery } from "../../protocol/schedule/scheduler.ts";
 import { expandVerp } from "../../protocol/verp.ts";
@@ -50,6 +51,8 @@ interface Running {
 
 /** What the reports and forwards of one delivery may take of memory. */
 const maxHeldOctets = 16_777_216;
+/** A peer that gives credit for what it does not read is found out here, beyond a window for each delivery. */
+const maxUnreadOctets = 67_108_864;
 /** A recipient over which the delivering program died so often waits like any other that failed for now. */
 const maxBreaks = 3;
 const readAgainMs = 1_000;
@@ -229,7 +232,8 @@ export class Dispatch {
 
   #onCredit(peer: Peer, { stream, payload }: Frame, running: Running): undefined | "broken" {
     const fields = deliveryCredit.decode(payload);
-    if (!fields) return "broken";
+    const unread = (peer.channel?.pendingOctets ?? 0) - peer.streams.size * deliveryWindowOctets;
+    if (!fields || unread > maxUnreadOctets) return "broken";
     running.credit = Math.min(running.credit + fields.octets, deliveryWindowOctets);
     const more = running.sent < messageOctets(running.active.message);
     if (more && !running.reading) this.#sendBody(peer, stream, running);
@@ -304,6 +308,7 @@ function onForward(running: Running, payload: Buffer): undefined | "broken" {
   const fields = forward.decode(payload);
   running.heldOctets += payload.length;
   if (!fields || running.heldOctets > maxHeldOctets) return "broken";
+  if (![fields.reversePath, ...fields.forwardPaths].every(isEnvelopeAddress)) return "broken";
   const last = running.forwards.at(-1);
   if (last && fields.prefix.length === 0 && last.reversePath === fields.reversePath) {
     last.forwardPaths.push(...fields.forwardPaths);

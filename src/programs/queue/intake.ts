@@ -1,4 +1,4 @@
-import { isPrintable } from "../../protocol/address.ts";
+import { isEnvelopeAddress, maxAddressOctets } from "../../protocol/address.ts";
 import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import {
@@ -19,13 +19,15 @@ import type { Core } from "./core.ts";
 import { Piece } from "./piece.ts";
 
 const maxRecipients = 100_000;
-const maxAddressOctets = 1_000;
 /** Messages of one peer on their way at once. */
 const maxStreams = 20_000;
 /** All envelopes and unwritten bodies on their way together; over it new ones are refused for now. */
 const maxHeldOctets = 134_217_728;
-/** What an address costs in memory beside its octets. */
+/** What an address costs in memory beside its octets, and a message beside its addresses and body. */
 const addressCostOctets = 64;
+const messageCostOctets = 1_024;
+/** Answers that a peer does not read. */
+const maxUnreadOctets = 16_777_216;
 
 /** A message that is coming in. */
 interface Submission {
@@ -36,8 +38,9 @@ interface Submission {
   octets: number;
   /** Of these, not yet on disk: the sender's credit. */
   unwritten: number;
-  /** Pieces handed over to be written, without a result yet. */
+  /** Pieces handed over to be written, without a result yet, and their octets. */
   writing: number;
+  writingOctets: number;
   /** Waits until they have one: a message is not committed before its body is there. */
   commit: (() => void) | undefined;
   /** Refused, abandoned or broken off: what is still under way means nothing. */
@@ -66,7 +69,10 @@ export class Intake {
   connect(connect: (events: ChannelEvents) => Channel): void {
     const submissions = new Map<number, Submission>();
     const channel: Channel = connect({
-      onFrame: (frame) => this.#onFrame(frame, submissions, (octets) => channel.send(octets)),
+      onFrame: (frame) =>
+        channel.pendingOctets > maxUnreadOctets
+          ? "broken"
+          : this.#onFrame(frame, submissions, (octets) => channel.send(octets)),
       onClose: () => {
         for (const submission of submissions.values()) this.#drop(submission);
         submissions.clear();
@@ -76,21 +82,10 @@ export class Intake {
 
   #onFrame(frame: Frame, submissions: Map<number, Submission>, send: (frame: Buffer) => void): undefined | "broken" {
     const { stream, payload } = frame;
+    if (frame.type === open.type) return this.#open(frame, submissions, send);
     const submission = submissions.get(stream);
-    if (frame.type === open.type) {
-      if (submission || payload.length > 0 || submissions.size >= maxStreams) return "broken";
-      submissions.set(stream, emptySubmission());
-      return undefined;
-    }
     if (!submission) return undefined; // on its way when we refused it
-    const refuse = (failure: Failure): undefined => {
-      if (submission.ended) return;
-      submissions.delete(stream);
-      this.#drop(submission);
-      const { status, text } = failure;
-      send(refused.encode(stream, { permanent: failure.kind === "permanent" ? 1 : 0, status, text }));
-      return undefined;
-    };
+    const refuse = (failure: Failure): undefined => this.#refuse(submission, failure, stream, submissions, send);
     switch (frame.type) {
       case bodyType:
         return this.#body(submission, payload, refuse, (octets) => send(submissionCredit.encode(stream, { octets })));
@@ -115,6 +110,33 @@ export class Intake {
       default:
         return "broken";
     }
+  }
+
+  #open(
+    { stream, payload }: Frame,
+    submissions: Map<number, Submission>,
+    send: (frame: Buffer) => void,
+  ): undefined | "broken" {
+    if (submissions.has(stream) || payload.length > 0 || submissions.size >= maxStreams) return "broken";
+    const submission = emptySubmission();
+    submissions.set(stream, submission);
+    if (this.#hold(submission, messageCostOctets)) return undefined;
+    return this.#refuse(submission, crowded, stream, submissions, send);
+  }
+
+  #refuse(
+    submission: Submission,
+    failure: Failure,
+    stream: number,
+    submissions: Map<number, Submission>,
+    send: (frame: Buffer) => void,
+  ): undefined {
+    if (submission.ended) return;
+    // After its commit the stream is the peer's again, and may be another message.
+    if (submissions.get(stream) === submission) submissions.delete(stream);
+    this.#drop(submission);
+    const { status, text } = failure;
+    send(refused.encode(stream, { permanent: failure.kind === "permanent" ? 1 : 0, status, text }));
   }
 
   #hold(submission: Submission, octets: number): boolean {
@@ -147,9 +169,11 @@ export class Intake {
     if (submission.id === 0) submission.id = this.#core.storage.nextId();
     const octets = submission.piece.take();
     submission.writing++;
+    submission.writingOctets += octets.length;
     const change = { kind: "chunk", body: submission.id, number: submission.chunks++, octets } as const;
     this.#core.committer.offer([change], (outcome) => {
       submission.writing--;
+      submission.writingOctets -= octets.length;
       submission.unwritten -= octets.length;
       this.#letGo(submission, octets.length);
       if (outcome.kind !== "done") refuse(outcome);
@@ -221,10 +245,10 @@ export class Intake {
     this.#heldOctets -= held;
   }
 
-  /** Nothing of it stays, neither in memory nor on disk. */
+  /** Nothing of it stays on disk, and in memory only what is being written, until it is. */
   #drop(submission: Submission): void {
     submission.ended = true;
-    this.#letGo(submission, submission.heldOctets);
+    this.#letGo(submission, submission.heldOctets - submission.writingOctets);
     if (submission.chunks > 0) this.#core.committer.require([{ kind: "drop", body: submission.id }]);
   }
 }
@@ -233,8 +257,6 @@ const nothing = new Uint8Array(0);
 const badAddress = permanent("1.3", `an address has control characters or more than ${maxAddressOctets} octets`);
 const crowded = temporary("3.1", "too much mail is coming in at once");
 
-const isEnvelopeAddress = (address: string): boolean => address.length <= maxAddressOctets && isPrintable(address);
-
 const emptySubmission = (): Submission => ({
   piece: new Piece(chunkOctets),
   id: 0,
@@ -242,6 +264,7 @@ const emptySubmission = (): Submission => ({
   octets: 0,
   unwritten: 0,
   writing: 0,
+  writingOctets: 0,
   commit: undefined,
   ended: false,
   forwardPaths: [],

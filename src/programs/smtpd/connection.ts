@@ -23,6 +23,8 @@ export interface Surroundings {
   /** Seconds since the start, counted by a timer; never goes back. */
   readonly seconds: number;
   readonly isStopping: boolean;
+  /** Told of all octets read. */
+  readonly reclaim: (octets: number) => void;
   /** Wall clock, milliseconds since 1970. */
   nowMs(): number;
   log(event: Event): void;
@@ -154,6 +156,7 @@ export class Connection {
   }
 
   #read(chunk: Buffer): void {
+    this.#around.reclaim(chunk.length);
     if (this.#phase.at === "closing") return;
     this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
     if (this.#canRead()) this.#run();

@@ -4,6 +4,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import type { Rules } from "../../protocol/smtp/session.ts";
+import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { createQueueLink } from "../../services/submission/queue-link.ts";
 import { type AdmissionLimits, createAdmission } from "./admission.ts";
 import { Connection, type Surroundings } from "./connection.ts";
@@ -55,6 +56,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
   const around: Surroundings = {
     queue,
     uid: process.getuid?.() ?? 0,
+    reclaim: createReclaimer(),
     get seconds() {
       return seconds;
     },

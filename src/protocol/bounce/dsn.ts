@@ -1,8 +1,8 @@
-import { quoteAddress } from "../address.ts";
 import { formatDate } from "../date.ts";
 import {
   type Bounce,
   type FailedRecipient,
+  fieldAddress,
   type Notice,
   noticeHeader,
   noticeText,
@@ -51,7 +51,7 @@ ${returnPathLine(notice.reversePath)}`;
 /** RFC 3464 §2.3. */
 const recipientFields = ({ forwardPath, status, text }: FailedRecipient): string => {
   const diagnostic = oneLine(text);
-  return `Final-Recipient: rfc822; ${asciiOnly(quoteAddress(forwardPath))}
+  return `Final-Recipient: rfc822; ${asciiOnly(fieldAddress(forwardPath))}
 Action: failed
 Status: 5.${status}
 ${diagnostic === "" ? "" : `Diagnostic-Code: x-postern; ${diagnostic}\n`}`;

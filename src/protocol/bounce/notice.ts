@@ -39,8 +39,8 @@ export interface Bounce {
 /** Date, From, To and Subject, without the empty line. */
 export const noticeHeader = (notice: Notice): string =>
   `Date: ${formatDate(notice.nowMs)}
-From: ${quoteAddress(`${notice.bounceFrom}@${notice.bounceHost}`)}
-To: ${quoteAddress(notice.to)}
+From: ${fieldAddress(`${notice.bounceFrom}@${notice.bounceHost}`)}
+To: ${fieldAddress(notice.to)}
 Subject: failure notice
 `;
 
@@ -61,7 +61,12 @@ export function noticeText(notice: Notice): string {
 }
 
 /** The first line of the copy. */
-export const returnPathLine = (reversePath: string): string => `Return-Path: <${quoteAddress(reversePath)}>\n`;
+export const returnPathLine = (reversePath: string): string => `Return-Path: <${fieldAddress(reversePath)}>\n`;
+
+/** An address in a field of ours: whatever it holds, it stays in its line. */
+export const fieldAddress = (address: string): string => quoteAddress(shownAddress(address));
+
+const shownAddress = (address: string): string => withoutControls(address).replace(/[\t\n]/g, "_");
 
 /**
  * One recipient's paragraph, with the empty line after it. There is none within: of LFs in a row the second and
@@ -70,12 +75,12 @@ export const returnPathLine = (reversePath: string): string => `Return-Path: <${
 function paragraph({ forwardPath, text }: FailedRecipient): string {
   let end = text.length;
   while (end > 0 && text.charAt(end - 1) === "\n") end--;
-  if (end === 0) return `<${forwardPath.replace(/\n/g, "_")}>:\n\n`;
+  if (end === 0) return `<${shownAddress(forwardPath)}>:\n\n`;
   const report = withoutControls(`\n${text.slice(0, end)}`).replace(
     /\n\n+/g,
     (run) => `\n${"/".repeat(run.length - 1)}`,
   );
-  return `<${forwardPath.replace(/\n/g, "_")}>:${report}\n\n`;
+  return `<${shownAddress(forwardPath)}>:${report}\n\n`;
 }
 
 /** A reply from outside may hold anything; a message may hold no CR, no NUL. */

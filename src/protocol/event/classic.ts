@@ -44,7 +44,7 @@ export function renderClassic(logged: Logged): string {
     case "alert":
       return `alert: ${sentence(logged.text)}`;
     case "stopped":
-      return logged.program === "queue" ? "status: exiting" : `${logged.program}: stopped: pid ${logged.pid}`;
+      return logged.program === "queue" ? "status: exiting" : `${sanitise(logged.program)}: stopped: pid ${logged.pid}`;
     default:
       return `${sanitise(logged.program)}: ${renderOther(logged)}`;
   }

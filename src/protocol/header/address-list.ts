@@ -50,13 +50,17 @@ function completeList(
   let words: Token[] = []; // since the last separator: addresses, or the name of what comes next
   let ended = false; // an address stands there, and needs a comma before the next
 
+  /** A field may hold more words than a call takes arguments. */
+  const put = (more: readonly Token[]): void => {
+    for (const token of more) tokens.push(token);
+  };
   const separate = (): void => {
     if (ended) tokens.push({ kind: "," });
     ended = false;
   };
   const add = (address: readonly Token[]): void => {
     const completed = complete(address);
-    tokens.push(...completed);
+    put(completed);
     addresses.push({
       text: completed.map(meaningOf).join(""),
       written: completed.map(writeToken).join(""),
@@ -66,7 +70,7 @@ function completeList(
     for (const { address, comments } of splitWords(words)) {
       separate();
       if (address.length > 0) add(address);
-      tokens.push(...comments);
+      put(comments);
       ended = address.length > 0;
     }
     words = [];
@@ -77,14 +81,14 @@ function completeList(
     if (!token) break;
     switch (token.kind) {
       case "<": {
-        const end = list.findIndex(({ kind }, index) => index > at && kind === ">");
+        const end = findClosing(list, at);
         const within = list.slice(at + 1, end);
         const address = within.filter(({ kind }) => kind !== "comment");
         if (end < 0 || !isOneAddress(address)) return undefined;
         separate();
-        tokens.push(...words, token);
+        put([...words, token]);
         add(address);
-        tokens.push({ kind: ">" }, ...within.filter(({ kind }) => kind === "comment"));
+        put([{ kind: ">" }, ...within.filter(({ kind }) => kind === "comment")]);
         words = [];
         ended = true;
         at = end;
@@ -94,7 +98,7 @@ function completeList(
         return undefined;
       case ":":
         separate();
-        tokens.push(...words, token);
+        put([...words, token]);
         words = [];
         break;
       case ",":
@@ -113,6 +117,11 @@ function completeList(
   }
   addWords();
   return { tokens, addresses };
+}
+
+function findClosing(list: readonly Token[], from: number): number {
+  for (let at = from; at < list.length; at++) if (list[at]?.kind === ">") return at;
+  return -1;
 }
 
 /** `a b@c (d)` is two addresses: a new one begins where a word follows a word. */

@@ -140,7 +140,7 @@ function addressesOfAll(texts: readonly string[], complete: Completer): Outcome<
     const tokens = tokenize(text);
     const list = tokens && complete(tokens);
     if (!list) return permanent("1.3", `unable to parse address: ${text}`);
-    addresses.push(...list.addresses);
+    for (const address of list.addresses) addresses.push(address);
   }
   return done(addresses);
 }
@@ -183,7 +183,7 @@ function generateFields(
   const fields: string[] = [];
   if (!present.has(`${prefix}date`)) fields.push(`${label}Date: ${formatDate(nowMs)}\n`);
   if (!present.has(`${prefix}message-id`)) {
-    fields.push(`${label}Message-ID: <${formatStamp(nowMs)}.${pid}.postern@${idhost}>\n`);
+    fields.push(`${label}Message-ID: <${formatStamp(nowMs)}.${pid}.postern@${idhost.replace(/[\r\n]/g, "")}>\n`);
   }
   if (!present.has(`${prefix}from`)) {
     const mailbox = complete(mailboxTokens(author.user, author.host))?.tokens ?? [];

@@ -116,15 +116,18 @@ export function writeToken(token: Token): string {
     case "quoted":
       return quote(token.text);
     case "literal":
-      return `[${backslashed(token.text, "[]\\\r\n")}]`;
+      return `[${backslashed(inOneLine(token.text), "[]\\")}]`;
     case "comment":
-      return `(${token.text})`;
+      return `(${inOneLine(token.text)})`;
     default:
       return token.kind;
   }
 }
 
-const quote = (text: string): string => `"${backslashed(text, '"\\\r\n')}"`;
+const quote = (text: string): string => `"${backslashed(inOneLine(text), '"\\')}"`;
+
+/** A backslash does not keep a line end from beginning another field: a name or host with one must not bring one in. */
+const inOneLine = (text: string): string => text.replace(/[\r\n]/g, " ");
 
 function backslashed(text: string, dangerous: string): string {
   let safe = "";

@@ -30,27 +30,55 @@ export function writeHeader(octets: Buffer, type: number, stream: number, payloa
 
 /**
  * Reads frames, chunk by chunk, whatever the sender sends. Returns the frames a chunk completes, or "broken" when a
- * length is out of bounds: the channel cannot be trusted any more and must be closed. Keeps at most one frame.
+ * length is out of bounds: the channel cannot be trusted any more and must be closed. Keeps at most one frame, copies
+ * no octet of it twice, however small its pieces are.
  */
 export function createFrameReader(): (chunk: Buffer) => readonly Frame[] | "broken" {
-  let kept: Buffer | undefined;
+  let kept: Buffer | undefined; // room for a whole frame, or for its header until that is known
+  let keptOctets = 0;
+  /** Adds what of `chunk` belongs to the frame that was begun, and returns how much that is. */
+  const complete = (chunk: Buffer, room: Buffer): number => {
+    const taken = chunk.copy(room, keptOctets);
+    keptOctets += taken;
+    return taken;
+  };
   return (chunk) => {
-    const octets = kept ? Buffer.concat([kept, chunk]) : chunk;
     const frames: Frame[] = [];
     let at = 0;
-    while (octets.length - at >= headerOctets) {
-      const length = octets.readUInt32BE(at);
+    if (kept) {
+      if (kept.length === headerOctets) {
+        at = complete(chunk, kept);
+        if (keptOctets < headerOctets) return frames;
+        const length = kept.readUInt32BE(0);
+        if (length > maxPayloadOctets) return "broken";
+        const room = Buffer.allocUnsafeSlow(headerOctets + length);
+        kept.copy(room);
+        kept = room;
+      }
+      at += complete(chunk.subarray(at), kept);
+      if (keptOctets < kept.length) return frames;
+      frames.push(frameAt(kept, 0, kept.length));
+      kept = undefined;
+    }
+    while (chunk.length - at >= headerOctets) {
+      const length = chunk.readUInt32BE(at);
       if (length > maxPayloadOctets) return "broken";
       const end = at + headerOctets + length;
-      if (end > octets.length) break;
-      frames.push({
-        type: octets.readUInt8(at + 4),
-        stream: octets.readUInt32BE(at + 5),
-        payload: octets.subarray(at + headerOctets, end),
-      });
+      if (end > chunk.length) break;
+      frames.push(frameAt(chunk, at, end));
       at = end;
     }
-    kept = at < octets.length ? octets.subarray(at) : undefined;
+    if (at < chunk.length) {
+      const isWhole = chunk.length - at >= headerOctets;
+      kept = Buffer.allocUnsafeSlow(headerOctets + (isWhole ? chunk.readUInt32BE(at) : 0));
+      keptOctets = chunk.copy(kept, 0, at);
+    }
     return frames;
   };
 }
+
+const frameAt = (octets: Buffer, at: number, end: number): Frame => ({
+  type: octets.readUInt8(at + 4),
+  stream: octets.readUInt32BE(at + 5),
+  payload: octets.subarray(at + headerOctets, end),
+});

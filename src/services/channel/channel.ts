@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { createFrameReader, type Frame } from "../../protocol/wire/frame.ts";
+import { createReclaimer } from "../memory/reclaim.ts";
 
 /** One end of a socket pair between two programs. */
 export interface Channel {
@@ -24,6 +25,7 @@ const maxCopiedOctets = 16_384;
 /** Speaks frames over `socket`, believing nothing that comes in. */
 export function createChannel(socket: Socket, events: ChannelEvents): Channel {
   const read = createFrameReader();
+  const reclaim = createReclaimer();
   let queued: Buffer[] = [];
   let queuedOctets = 0;
   let flushing = false;
@@ -48,6 +50,7 @@ export function createChannel(socket: Socket, events: ChannelEvents): Channel {
   };
 
   socket.on("data", (chunk: Buffer) => {
+    reclaim(chunk.length);
     const frames = read(chunk);
     if (frames === "broken") return close("frame out of bounds");
     for (const frame of frames) {
@@ -61,6 +64,7 @@ export function createChannel(socket: Socket, events: ChannelEvents): Channel {
   return {
     send(frame) {
       if (closed) return;
+      reclaim(frame.length);
       queued.push(frame);
       queuedOctets += frame.length;
       if (flushing) return;

@@ -20,6 +20,7 @@ export function nodeFlags({ code, wall }: LaunchPlan): readonly string[] {
     "--disable-warning=ExperimentalWarning",
     "--disable-warning=SecurityWarning", // that --allow-ffi and --allow-child-process are strong: we know
     "--disable-sigusr1",
+    "--expose-gc", // services/memory
     "--v8-pool-size=1",
     `--max-old-space-size=${wall.limits.heapMiB}`,
     `--max-semi-space-size=${semiSpaceMiB}`,

@@ -201,7 +201,9 @@ class SqliteStorage implements Storage {
       return done(value);
     } catch (error) {
       this.#undo(error, changes);
-      return failed("write", error);
+      const failure = failed("write", error);
+      // The honest word when a flush failed: if a crash comes now, nobody can take back what did reach the disk.
+      return this.#doubtful.size > 0 ? temporary("3.1", `${failure.text}; it may have the message`) : failure;
     }
   }
 
