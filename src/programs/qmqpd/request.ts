@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { isPrintable } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { createQmqpReader, type QmqpPart } from "../../protocol/qmqp/request.ts";
 import type { Submission } from "./queue-client.ts";
@@ -64,9 +65,9 @@ function faultOf(part: QmqpPart): Failure | undefined {
       if (part.octets.includes(0x0d)) return permanent("6.11", "the message holds a carriage return");
       return part.octets.includes(0) ? permanent("6.0", "the message holds a NUL") : undefined;
     case "reversePath":
-      return isStrange(part.text) ? strangeAddress : undefined;
+      return !isPrintable(part.text) ? strangeAddress : undefined;
     case "forwardPath":
-      return part.text === "" || isStrange(part.text) ? strangeAddress : undefined;
+      return part.text === "" || !isPrintable(part.text) ? strangeAddress : undefined;
     case "overlong address":
       return strangeAddress;
     case "broken":
@@ -79,11 +80,3 @@ function faultOf(part: QmqpPart): Failure | undefined {
 }
 
 const strangeAddress = permanent("1.3", "sorry, I can't accept addresses like that");
-
-function isStrange(address: string): boolean {
-  for (let at = 0; at < address.length; at++) {
-    const octet = address.charCodeAt(at);
-    if (octet < 32 || octet === 127) return true;
-  }
-  return false;
-}

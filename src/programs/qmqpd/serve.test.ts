@@ -189,7 +189,7 @@ test("createService() passes many recipients on in frames of bounded size", asyn
 const failures = [
   { answer: "refused early", reply: /^[0-9]+:Zdisk full \(#4\.3\.1\),$/ },
   { answer: "refused", reply: /^[0-9]+:Dno such place \(#5\.1\.3\),$/ },
-  { answer: "dies", reply: /^[0-9]+:Zthe connection with the queue was lost.*\(#4\.3\.0\),$/ },
+  { answer: "dies", reply: /^[0-9]+:Zthe queue went away.*\(#4\.3\.0\),$/ },
 ] as const;
 
 for (const { answer, reply } of failures) {

@@ -152,7 +152,7 @@ class Stream implements Submission {
     this.#ended = true;
     this.#waiting = undefined;
     this.#forget();
-    this.#channel.send(abandon.encode(this.#number, {}));
+    if (!this.#committed) this.#channel.send(abandon.encode(this.#number, {}));
   }
 
   /** A verdict, nothing for credit, or "broken" for what `queue` may not say now. */
