@@ -54,6 +54,6 @@ test("readConfig() refuses routes that lead nowhere", () => {
   assert.deepEqual(config, {
     kind: "permanent",
     status: "3.5",
-    text: 'control/smtproutes: "d.example:relay:port" names no host and port',
+    text: '"d.example:relay:port" names no host and port',
   });
 });

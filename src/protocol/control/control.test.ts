@@ -40,6 +40,9 @@ const wrong = [
     text: "10001",
     why: "control/concurrencylocal: 10001 is not between 0 and 10000 deliveries",
   },
+  { name: "relayclients", text: "all", why: 'control/relayclients: "all" is no address and no network' },
+  { name: "smtproutes", text: ":host:port", why: 'control/smtproutes: ":host:port" names no host and port' },
+  { name: "bounceformat", text: "html", why: 'control/bounceformat: "html" is neither dsn nor qsbmf' },
   { name: "smtproutes", text: "no colon", why: 'control/smtproutes: "no colon" has no colon' },
 ] as const;
 

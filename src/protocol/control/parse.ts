@@ -1,4 +1,5 @@
 import { done, type Outcome, permanent } from "../outcome.ts";
+import { checkControl } from "./check.ts";
 import { type Control, type ControlName, type ControlValue, controls, type Settings } from "./table.ts";
 
 const isControlName = (name: string): name is ControlName => Object.hasOwn(controls, name);
@@ -9,6 +10,11 @@ const isControlName = (name: string): name is ControlName => Object.hasOwn(contr
  */
 export function parseControl(name: string, text: string): Outcome<ControlValue> {
   if (!isControlName(name)) return permanent("3.5", `control/${name}: there is no such control file`);
+  const parsed = parseKind(name, text);
+  return parsed.kind === "done" ? checkControl(name, parsed.value) : parsed;
+}
+
+function parseKind(name: ControlName, text: string): Outcome<ControlValue> {
   const control: Control = controls[name];
   switch (control.kind) {
     case "line":

@@ -19,7 +19,7 @@ export function parseRoutes(entries: readonly (readonly [string, string])[]): Ou
   const wrong: string[] = [];
   for (const [domain, value] of entries) {
     const relay = parseRelay(value);
-    if (relay === undefined) wrong.push(`control/smtproutes: "${domain}:${value}" names no host and port`);
+    if (relay === undefined) wrong.push(`"${domain}:${value}" names no host and port`);
     else routes.set(asciiLowerCase(domain), relay);
   }
   return wrong.length > 0 ? permanent("3.5", wrong.join("\n")) : done(routes);

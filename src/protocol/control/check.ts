@@ -1,0 +1,19 @@
+import { parseRoutes } from "../mx/route.ts";
+import { createNetworks } from "../network/network.ts";
+import { done, type Outcome, permanent } from "../outcome.ts";
+import type { ControlName, ControlValue, Settings } from "./table.ts";
+
+/** What more must be right of some control files than their kind: found at `postern config check`, not at the start. */
+const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outcome<unknown> } = {
+  relayclients: createNetworks,
+  smtproutes: parseRoutes,
+  bounceformat: (format) =>
+    format === "dsn" || format === "qsbmf" ? done(format) : permanent("3.5", `"${format}" is neither dsn nor qsbmf`),
+};
+
+/** The value back, or what is wrong with it. It must be of the kind that the table says. */
+export function checkControl(name: ControlName, value: ControlValue): Outcome<ControlValue> {
+  const check = checks[name] as ((value: ControlValue) => Outcome<unknown>) | undefined;
+  const checked = check?.(value);
+  return checked && checked.kind !== "done" ? permanent("3.5", `control/${name}: ${checked.text}`) : done(value);
+}
