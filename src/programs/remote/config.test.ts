@@ -48,12 +48,3 @@ test("readConfig() prefers IPv6 where there is a global address", () => {
   assert.equal(prefers(["192.0.2.1", "fe80::1", "fd00::1"]), false);
   assert.equal(prefers(["2001:db8::1"]), true);
 });
-
-test("readConfig() refuses routes that lead nowhere", () => {
-  const config = read({ smtproutes: "d.example:relay:port\n" }, facts);
-  assert.deepEqual(config, {
-    kind: "permanent",
-    status: "3.5",
-    text: '"d.example:relay:port" names no host and port',
-  });
-});
