@@ -18,14 +18,6 @@ test("createRules() lets relay clients relay, and nobody else", () => {
   assert.equal(rulesOf({}).mayRelay, false);
 });
 
-test("createRules() refuses relayclients it cannot read", () => {
-  const settings = readSettings(new Map([["relayclients", "192.0.2.0/24\neverybody\n"]]));
-  assert.ok(settings.kind === "done");
-  const rules = createRules(settings.value, []);
-  assert.ok(rules.kind === "permanent");
-  assert.match(rules.text, /^control\/relayclients: "everybody"/);
-});
-
 test("createRules() knows bad senders by address and by domain, whatever their case", () => {
   const { isBadSender } = rulesOf({ badmailfrom: "Bad@a.example\n@B.example\n" });
   const senders = ["bad@A.example", "good@a.example", "any@b.EXAMPLE", "any@sub.b.example", ""];
