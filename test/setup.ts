@@ -18,6 +18,10 @@ const wanted: readonly (readonly [string, string])[] = [
   ["strace", "strace"],
   ["mutt", "mutt"],
   ["ip", "iproute2"],
+  ["prlimit", "util-linux"],
+  ["mkfs.ext4", "e2fsprogs"],
+  ["mkfs.xfs", "xfsprogs"],
+  ["faketime", "faketime"],
 ];
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

@@ -1,0 +1,65 @@
+import { spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { dlopen } from "node:ffi";
+import { join } from "node:path";
+import { temporaryFolder, until } from "../support/server.ts";
+
+export type FileSystem = "ext4" | "xfs";
+
+/** A file system of its own, in a file, whose power can be cut. As root. */
+export interface Disk extends AsyncDisposable {
+  /** Where it is mounted. */
+  readonly folder: string;
+  /** From here on nothing written and not yet flushed is ever written, and every write and flush fails. */
+  cut(): void;
+  /** Unmounts and mounts again, as after a power cut; the file system repairs itself from its journal. */
+  restart(): Promise<void>;
+}
+
+/** XFS refuses to be smaller. The file has holes: it takes only what is written. */
+const imageOctets = 512 * 1_048_576;
+
+export function createDisk(fileSystem: FileSystem): Disk {
+  const base = temporaryFolder();
+  const image = join(base, "image");
+  const folder = join(base, "root");
+  writeFileSync(image, "");
+  truncateSync(image, imageOctets);
+  mkdirSync(folder);
+  must(`mkfs.${fileSystem}`, "-q", image);
+  const mount = (): void => must("mount", "-o", "loop", image, folder);
+  const unmount = (): Promise<void> =>
+    until(`nobody to use ${folder}`, () => spawnSync("umount", [folder]).status === 0, 20_000);
+  mount();
+  return {
+    folder,
+    cut: () => shutDown(folder),
+    async restart() {
+      await unmount();
+      mount();
+    },
+    async [Symbol.asyncDispose]() {
+      await unmount();
+      rmSync(base, { recursive: true, force: true });
+    },
+  };
+}
+
+function must(command: string, ...args: string[]): void {
+  const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
+}
+
+/** EXT4_IOC_SHUTDOWN, and XFS_IOC_GOINGDOWN is the same number. */
+const shutdownRequest = 0x8004587dn;
+const withoutFlush = 2;
+
+function shutDown(folder: string): void {
+  const { functions } = dlopen(null, { ioctl: { arguments: ["i32", "u64", "pointer"], return: "i32" } });
+  const flags = Buffer.alloc(4);
+  flags.writeInt32LE(withoutFlush);
+  const fd = openSync(folder, "r");
+  const result = functions.ioctl(fd, shutdownRequest, flags);
+  closeSync(fd);
+  if (result !== 0) throw new Error(`cannot shut down the file system at ${folder}`);
+}

@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { addressOf, isPrintable, maxPathOctets, parsePath, quoteAddress } from "../../../src/protocol/address.ts";
+import { parseCommand } from "../../../src/protocol/smtp/command.ts";
+import { createDataDecoder } from "../../../src/protocol/smtp/data.ts";
+import { createHopCounter } from "../../../src/protocol/smtp/hops.ts";
+import {
+  createReplyReader,
+  maxReplyLineOctets,
+  maxReplyLines,
+  quoteReply,
+  type Reply,
+  replyStatus,
+} from "../../../src/protocol/smtp/reply.ts";
+import { endOfData, newSession, type Rules, type Session, step } from "../../../src/protocol/smtp/session.ts";
+import { createDotStuffer } from "../../../src/protocol/smtp/stuff.ts";
+import { receivedLine } from "../../../src/protocol/smtp/trace.ts";
+import type { Row } from "../explore.ts";
+import { mutated, readSeeds } from "../mutate.ts";
+import { decodeInPieces, decodeSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
+import { everyCut, type Source } from "../source.ts";
+
+const commands = readSeeds("smtp-commands");
+const paths = readSeeds("addresses");
+const replies = readSeeds("smtp-replies");
+const bodyWords = [
+  "a",
+  ".",
+  "\r\n",
+  "\n",
+  "\r",
+  "..",
+  "\r\n.\r\n",
+  "\r\n.",
+  ".\r\n",
+  "\0",
+  "\r\r\n",
+  "x".repeat(30),
+  " ",
+];
+
+const commandLine: Row = {
+  name: "SMTP command",
+  cases: 3_000,
+  check(source) {
+    const command = parseCommand(mutated(source, commands));
+    if (command.verb === "wrong") assert.match(command.reply, /^[45][0-9]{2} [ -~]{1,200}$/);
+    else if (command.verb === "HELO" || command.verb === "EHLO") assert.ok(command.name && isPrintable(command.name));
+    else if (command.verb === "MAIL") {
+      const again = parseCommand(`MAIL FROM:<${quoteAddress(addressOf(command.reversePath))}> SIZE=1`);
+      assert.deepEqual(again.verb === "MAIL" && again.reversePath, command.reversePath);
+      assert.ok(command.sizeOctets >= 0);
+    } else if (command.verb === "RCPT") {
+      const again = parseCommand(`rcpt to: <${quoteAddress(addressOf(command.forwardPath))}>`);
+      assert.deepEqual(again.verb === "RCPT" && again.forwardPath, command.forwardPath);
+    }
+  },
+};
+
+const rules: Rules = {
+  greeting: "mx.example ESMTP",
+  maxMessageOctets: 1_000,
+  maxRecipients: 3,
+  mayRelay: false,
+  accepts: (address) => !address.endsWith("@elsewhere"),
+  isBadSender: (reversePath) => reversePath.startsWith("bad"),
+  canonical: (path) => path,
+};
+
+const session: Row = {
+  name: "SMTP session",
+  cases: 1_000,
+  check(source) {
+    let state: Session = newSession;
+    for (let count = source.size(30); count > 0; count--) {
+      const { next, reply } = step(state, parseCommand(mutated(source, commands)), rules);
+      for (const line of reply.split("\r\n")) assert.match(line, /^[2-5][0-9]{2}[ -][ -~]*$/);
+      if (next.at === "mail" || next.at === "data") {
+        const { reversePath, forwardPaths } = next.transaction;
+        assert.ok(forwardPaths.length <= rules.maxRecipients);
+        assert.ok([reversePath, ...forwardPaths].every((address) => isPrintable(address)));
+        assert.ok(next.at === "mail" || forwardPaths.length > 0);
+      }
+      state = next.at === "data" ? endOfData(next) : next;
+    }
+  },
+};
+
+const dataDecoder: Row = {
+  name: "SMTP data",
+  cases: 1_500,
+  check(source) {
+    const wire = Buffer.from(source.text(bodyWords, 30), "latin1");
+    const expected = decodeSlowly(wire);
+    for (const pieces of [[Buffer.from(wire)], source.pieces(wire), ...everyCut(wire.subarray(0, 120))]) {
+      const whole = Buffer.concat(pieces);
+      assert.deepEqual(
+        decodeInPieces(createDataDecoder(), pieces),
+        whole.equals(wire) ? expected : decodeSlowly(whole),
+      );
+    }
+  },
+};
+
+const dotStuffer: Row = {
+  name: "dot stuffing",
+  cases: 1_500,
+  check(source) {
+    const message = Buffer.from(source.text(bodyWords, 40), "latin1");
+    const wire = stuffInPieces(createDotStuffer(), [message]);
+    assert.ok(hasOneEnd(wire), JSON.stringify(wire.toString("latin1")));
+    for (const pieces of [source.pieces(message), ...everyCut(message.subarray(0, 60))]) {
+      const whole = Buffer.concat(pieces);
+      const expected = whole.equals(message) ? wire : stuffInPieces(createDotStuffer(), [whole]);
+      assert.deepEqual(stuffInPieces(createDotStuffer(), pieces), expected);
+    }
+    if (message.includes(0)) return;
+    const decoded = decodeInPieces(createDataDecoder(), source.pieces(wire));
+    assert.deepEqual(decoded, { kind: "end", body: normalised(message), rest: "" });
+  },
+};
+
+const address: Row = {
+  name: "address",
+  cases: 4_000,
+  check(source) {
+    const text = mutated(source, paths);
+    const parsed = parsePath(text);
+    if (parsed.kind !== "done") {
+      assert.match(parsed.text, /^[ -~]{1,100}$/);
+      return;
+    }
+    const printed = quoteAddress(addressOf(parsed.value));
+    assert.ok(isPrintable(printed) && printed.length + 2 <= maxPathOctets);
+    assert.deepEqual(parsePath(`<${printed}>`), parsed);
+  },
+};
+
+const isReply = (reply: Reply | "broken"): reply is Reply => reply !== "broken";
+
+function readReplies(pieces: readonly Buffer[]): readonly (Reply | "broken")[] {
+  const read = createReplyReader();
+  const all: (Reply | "broken")[] = [];
+  for (const piece of pieces) {
+    all.push(...read(piece));
+    if (all.at(-1) === "broken") break;
+  }
+  return all;
+}
+
+const reply: Row = {
+  name: "SMTP reply",
+  cases: 1_500,
+  check(source) {
+    const wire = Buffer.from(mutated(source, replies), "latin1");
+    const whole = readReplies([wire]);
+    assert.deepEqual(readReplies(source.pieces(wire)), whole);
+    for (const one of whole.filter(isReply)) {
+      assert.ok(one.lines.length >= 1 && one.lines.length <= maxReplyLines);
+      for (const line of one.lines) assert.ok(line.length <= maxReplyLineOctets && /^[\t -~]*$/.test(line));
+      assert.match(quoteReply(one), /^[\t\n -~]{5,5001}$/);
+      assert.match(replyStatus(one) ?? "0.0", /^[0-9]{1,3}\.[0-9]{1,3}$/);
+    }
+  },
+};
+
+const hops: Row = {
+  name: "hop counter",
+  cases: 800,
+  check(source) {
+    const words = [
+      "received",
+      "Received: x",
+      "delivered-to",
+      "DELIVERED",
+      "deliverec",
+      "\n",
+      "\n\n",
+      "x",
+      "r",
+      "D",
+      " ",
+    ];
+    const body = Buffer.from(source.text(words, 40), "latin1");
+    const header = body.toString("latin1").split(/(?:^|\n)\n/, 1)[0] ?? "";
+    const expected = header.split("\n").filter((line) => /^(received|delivered)/i.test(line)).length;
+    // A line counts when it ends; the last one may be still to come.
+    const whole = Buffer.concat([body, Buffer.from("\n")]);
+    for (const pieces of [[whole], source.pieces(whole)]) {
+      const count = createHopCounter();
+      assert.equal(pieces.map((piece) => count(piece)).at(-1), expected);
+    }
+  },
+};
+
+const hostile = (source: Source): string => mutated(source, [...paths, ...replies]);
+
+const trace: Row = {
+  name: "Received line",
+  cases: 800,
+  check(source) {
+    const nowMs = source.below(2 ** 32) * 1_000;
+    const line = receivedLine({
+      helo: hostile(source),
+      protocol: "ESMTP",
+      address: hostile(source),
+      by: hostile(source),
+      nowMs,
+    });
+    assert.match(
+      line,
+      /^Received: from unknown( \(HELO [!-~]{1,255}\))? \([!-~]{0,255}\)\n {2}by [!-~]{0,255} with ESMTP; [ -~]{1,40}\n$/,
+    );
+  },
+};
+
+export const smtpRows: readonly Row[] = [commandLine, session, dataDecoder, dotStuffer, address, reply, hops, trace];

@@ -1,0 +1,218 @@
+import assert from "node:assert/strict";
+import { createLengthReader, decodeNetstring, encodeNetstring } from "../../../src/protocol/netstring.ts";
+import { done, type Outcome } from "../../../src/protocol/outcome.ts";
+import { encodeQmqpReply, maxReplyOctets, parseQmqpReply } from "../../../src/protocol/qmqp/reply.ts";
+import { createQmqpReader, frameQmqpRequest, type QmqpPart } from "../../../src/protocol/qmqp/request.ts";
+import * as delivery from "../../../src/protocol/wire/delivery.ts";
+import {
+  createFrameReader,
+  encodeFrame,
+  type Frame,
+  headerOctets,
+  maxPayloadOctets,
+} from "../../../src/protocol/wire/frame.ts";
+import type { Fields, FrameKind, Layout } from "../../../src/protocol/wire/layout.ts";
+import * as submission from "../../../src/protocol/wire/submission.ts";
+import * as worker from "../../../src/protocol/wire/worker.ts";
+import type { Row } from "../explore.ts";
+import { mutated, readSeeds } from "../mutate.ts";
+import type { Source } from "../source.ts";
+
+const netstrings = readSeeds("netstrings");
+const addresses = readSeeds("addresses");
+const octetsOf = (text: string): Buffer => Buffer.from(text, "latin1");
+
+const netstring: Row = {
+  name: "netstring",
+  cases: 3_000,
+  check(source) {
+    const text = source.octets(300).toString("latin1");
+    const wire = encodeNetstring(text);
+    assert.deepEqual(decodeNetstring(Buffer.concat([wire, source.octets(4)]), 300), { text, used: wire.length });
+    const cut = wire.subarray(0, source.below(wire.length));
+    assert.equal(decodeNetstring(cut, 300), "more");
+    if (text.length > 0) assert.equal(decodeNetstring(wire, text.length - 1), "broken");
+    const hostile = octetsOf(mutated(source, netstrings));
+    const most = source.below(2 ** 32);
+    const decoded = decodeNetstring(hostile, most);
+    if (typeof decoded === "string") return;
+    assert.ok(decoded.used <= hostile.length && decoded.text.length <= most);
+    assert.deepEqual(encodeNetstring(decoded.text), hostile.subarray(0, decoded.used));
+  },
+};
+
+const length: Row = {
+  name: "netstring length",
+  cases: 1_500,
+  check(source) {
+    const text = source.text(["0", "1", "9", "42", ":", "-", " ", "4294967296"], 6);
+    const most = source.pick([0, 9, 100, 2 ** 32, Number.MAX_SAFE_INTEGER]);
+    const [, digits] = /^(0|[1-9][0-9]*):/.exec(text) ?? [];
+    const expected = digits !== undefined && Number(digits) <= most ? Number(digits) : undefined;
+    const read = createLengthReader();
+    const results = Array.from(octetsOf(text), (octet) => read(octet, most));
+    assert.equal(
+      results.find((result) => result !== "more") ?? "more",
+      expected ?? results.find((r) => r !== "more") ?? "more",
+    );
+    if (expected === undefined) assert.notEqual(typeof results.find((result) => result !== "more"), "number");
+  },
+};
+
+/** Parts as they mean, however the message was cut. */
+function readRequest(pieces: readonly Buffer[]): readonly unknown[] {
+  const read = createQmqpReader();
+  const parts: QmqpPart[] = pieces.flatMap((piece) => read(piece));
+  const body = Buffer.concat(parts.flatMap((part) => (part.kind === "body" ? [part.octets] : [])));
+  return [body, ...parts.filter(({ kind }) => kind !== "body")];
+}
+
+const qmqp: Row = {
+  name: "QMQP request",
+  cases: 1_500,
+  check(source) {
+    const message = source.octets(200);
+    const reversePath = mutated(source, addresses).slice(0, 999);
+    const forwardPaths = source.list(5, () => mutated(source, addresses).slice(0, 999));
+    const { before, after } = frameQmqpRequest(message.length, reversePath, forwardPaths);
+    const wire = Buffer.concat([before, message, after]);
+    const expected = [
+      message,
+      { kind: "reversePath", text: reversePath },
+      ...forwardPaths.map((text) => ({ kind: "forwardPath", text })),
+      { kind: "end" },
+    ];
+    assert.deepEqual(readRequest(source.pieces(wire)), expected);
+    const hostile = octetsOf(mutated(source, [wire.toString("latin1"), ...netstrings]));
+    const whole = readRequest([hostile]);
+    assert.deepEqual(readRequest(source.pieces(hostile)), whole);
+    const last = whole.findIndex((part) => /end|broken/.test(JSON.stringify(part).slice(0, 20)));
+    assert.ok(last < 0 || last === whole.length - 1);
+  },
+};
+
+const qmqpReply: Row = {
+  name: "QMQP reply",
+  cases: 1_000,
+  check(source) {
+    const text = source.text(["a", " ", "(#5.1.1)", "\n", "x".repeat(5_000)], 5);
+    const kind = source.pick(["done", "temporary", "permanent"] as const);
+    const outcome: Outcome<string> = kind === "done" ? done(text.slice(0, 9_000)) : { kind, status: "1.1", text };
+    const wire = encodeQmqpReply(outcome);
+    const decoded = decodeNetstring(wire, maxReplyOctets);
+    assert.ok(typeof decoded !== "string" && decoded.used === wire.length);
+    const parsed = parseQmqpReply(decoded.text);
+    assert.deepEqual(
+      parsed,
+      outcome.kind === "done" ? outcome : { ...outcome, text: text.slice(0, maxReplyOctets - 100) },
+    );
+    parseQmqpReply(mutated(source, [decoded.text, "", "K", "Z (#4.3.0)", "D (#5.1.1) (#5.1.1)"]));
+  },
+};
+
+function readFrames(pieces: readonly Buffer[]): readonly unknown[] {
+  const read = createFrameReader();
+  const all: unknown[] = [];
+  for (const piece of pieces) {
+    const frames: readonly Frame[] | "broken" = read(piece);
+    if (frames === "broken") return [...all, "broken"];
+    all.push(...frames.map(({ type, stream, payload }) => ({ type, stream, payload: Buffer.from(payload) })));
+  }
+  return all;
+}
+
+const frames: Row = {
+  name: "frames",
+  cases: 1_200,
+  check(source) {
+    const sent = source.list(6, () => ({
+      type: source.below(256),
+      stream: source.below(2 ** 32),
+      payload: source.octets(source.oneIn(20) ? maxPayloadOctets : 40),
+    }));
+    const wire = Buffer.concat(sent.map(({ type, stream, payload }) => encodeFrame(type, stream, payload)));
+    assert.deepEqual(readFrames(source.pieces(wire)), sent);
+    const hostile = octetsOf(mutated(source, [wire.subarray(0, 400).toString("latin1")]));
+    const whole = readFrames([hostile]).filter((frame) => frame !== "broken");
+    assert.deepEqual(
+      readFrames(source.pieces(hostile))
+        .filter((frame) => frame !== "broken")
+        .slice(0, whole.length),
+      whole,
+    );
+  },
+};
+
+/** A frame and how to make its fields. */
+interface Sample {
+  readonly name: string;
+  check(source: Source): void;
+}
+
+function sample<L extends Layout>(name: string, kind: FrameKind<L>, make: (source: Source) => Fields<L>): Sample {
+  const check = (source: Source): void => {
+    const fields = make(source);
+    const stream = source.below(2 ** 32);
+    const wire = kind.encode(stream, fields);
+    const payload = wire.subarray(headerOctets);
+    assert.deepEqual(readFrames([wire]), [{ type: kind.type, stream, payload }]);
+    assert.deepEqual(kind.decode(payload), fields);
+    const hostile = octetsOf(mutated(source, [payload.toString("latin1")])).subarray(0, maxPayloadOctets);
+    const decoded = kind.decode(hostile);
+    if (decoded) assert.deepEqual(kind.encode(stream, decoded).subarray(headerOctets), hostile);
+    if (hostile.length > 0) assert.notDeepEqual(kind.decode(hostile.subarray(0, -1)), decoded ?? null);
+  };
+  return { name, check };
+}
+
+const u8 = (source: Source): number => source.below(256);
+const u32 = (source: Source): number => source.pick([0, 1, 2 ** 31, 2 ** 32 - 1, source.below(2 ** 32)]);
+const u53 = (source: Source): number => source.pick([0, 2 ** 32, Number.MAX_SAFE_INTEGER, source.below(2 ** 32)]);
+const text = (source: Source): string => mutated(source, addresses).slice(0, 1_000);
+const texts = (source: Source): string[] => source.list(20, () => text(source));
+const none = (): Record<never, never> => ({});
+
+const samples: readonly Sample[] = [
+  sample("open", submission.open, none),
+  sample("recipients", submission.recipients, (s) => ({ forwardPaths: texts(s) })),
+  sample("commit", submission.commit, (s) => ({ reversePath: text(s), bodyKind: u8(s), uid: u32(s) })),
+  sample("abandon", submission.abandon, none),
+  sample("stored", submission.stored, (s) => ({ queueId: u53(s) })),
+  sample("refused", submission.refused, (s) => ({ permanent: u8(s), status: text(s), text: text(s) })),
+  sample("submissionCredit", submission.submissionCredit, (s) => ({ octets: u32(s) })),
+  sample("deliver", delivery.deliver, (s) => ({
+    ...{ queueId: u53(s), name: text(s), arrivedMs: u53(s), octets: u53(s), bodyKind: u8(s), attempt: u32(s) },
+    ...{ reversePath: text(s), numbers: s.list(50, () => u32(s)), forwardPaths: texts(s) },
+  })),
+  sample("bodyEnd", delivery.bodyEnd, none),
+  sample("settled", delivery.settled, none),
+  sample("deliveryCredit", delivery.deliveryCredit, (s) => ({ octets: u32(s) })),
+  sample("forward", delivery.forward, (s) => ({ reversePath: text(s), prefix: s.octets(500), forwardPaths: texts(s) })),
+  sample("report", delivery.report, (s) => ({ number: u32(s), letter: text(s), status: text(s), text: text(s) })),
+  sample("ended", delivery.ended, (s) => ({ reached: u8(s) })),
+  sample("task", worker.task, (s) => ({
+    ...{ name: text(s), number: u32(s), octets: u53(s), user: text(s), home: text(s), homeKind: u8(s), local: text(s) },
+    ...{
+      domain: text(s),
+      dash: text(s),
+      extension: text(s),
+      reversePath: text(s),
+      defaultDelivery: text(s),
+      host: text(s),
+    },
+  })),
+  sample("ran", worker.ran, (s) => ({ exitCode: u8(s), signalled: u8(s), output: text(s) })),
+  sample("worker abandon", worker.abandon, none),
+  sample("written", worker.written, (s) => ({ device: u53(s), folder: u32(s) })),
+  sample("run", worker.run, (s) => ({ command: text(s), home: text(s), file: u32(s), environment: texts(s) })),
+];
+
+/** Every frame there is: the names under which the three modules export one. */
+export const frameNames = [submission, delivery, worker].flatMap((module) =>
+  Object.entries(module).flatMap(([name, value]) => (typeof value === "object" && "decode" in value ? [name] : [])),
+);
+export const sampledFrames = samples.map(({ name }) => name.replace("worker ", ""));
+
+const layouts = samples.map(({ name, check }): Row => ({ name: `frame ${name}`, cases: 250, check }));
+
+export const wireRows: readonly Row[] = [netstring, length, qmqp, qmqpReply, frames, ...layouts];

@@ -1,0 +1,459 @@
+import type { Settings } from "../../src/protocol/control/table.ts";
+import type { ChannelName } from "../../src/protocol/schedule/scheduler.ts";
+import type { Change } from "../../src/services/storage/storage.ts";
+import { keyOf, type Message, type Recipient } from "./ledger.ts";
+
+type Of<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
+
+/** A delivery as the queue asked for it. */
+export interface Started {
+  readonly channel: ChannelName;
+  readonly recipients: readonly Recipient[];
+  readonly startedMs: number;
+}
+
+const hourMs = 3_600_000;
+/** The queue looks at the clock so often, and needs a moment to write down what follows. */
+const lookMs = 120_000;
+/** More than the scheduler's window: results that are not on disk yet still count here. */
+const windowRecipients = 10_000 + 1_000;
+/** How long something may be due while nothing stands in its way. */
+const patienceMs = 300_000;
+
+/**
+ * What must hold, whatever happens: judges what is written down by what the programs outside said and did, and what
+ * the queue does by what is written down. Knows the queue by its frames and its store only.
+ */
+export class Oracle {
+  readonly messages = new Map<number, Message>();
+  readonly open = new Set<Recipient>();
+  violation: string | undefined;
+  /** Since when (steady) nothing has happened that may hold deliveries up. */
+  quietSinceMs = 0;
+  /** When (steady) the clock was last set, or stood still for long. */
+  jumpedAtMs = -Infinity;
+  settings: Settings;
+  readonly deletable = new Set<number>();
+  readonly #running = new Map<string, number>();
+  readonly #blocked = new Map<string, number>();
+  /** Destinations whose time was over when the clock was set back. */
+  readonly #unblocked = new Set<string>();
+  readonly #claimed: Record<ChannelName, Set<Recipient>> = { local: new Set(), remote: new Set() };
+  readonly #tokens = new Map<string, number>();
+  readonly #markers = new Set<string>();
+  readonly #now: () => { readonly wallMs: number; readonly steadyMs: number };
+
+  constructor(settings: Settings, now: () => { readonly wallMs: number; readonly steadyMs: number }) {
+    this.settings = settings;
+    this.#now = now;
+  }
+
+  expect(holds: boolean, text: () => string): void {
+    if (!holds) this.violation ??= text();
+  }
+
+  recipient(id: number, number: number): Recipient | undefined {
+    return this.messages.get(id)?.recipients.get(number);
+  }
+
+  // What the queue promises.
+
+  acknowledged(id: number, token: string, forwardPaths: readonly string[]): void {
+    const message = this.messages.get(id);
+    const stored = [...(message?.recipients.values() ?? [])].map(({ forwardPath }) => forwardPath);
+    this.expect(message !== undefined, () => `${token} was acknowledged as message ${id}, which is not on disk`);
+    this.expect(stored.join() === forwardPaths.join(), () => `${token}: recipients ${stored}, not ${forwardPaths}`);
+  }
+
+  refused(token: string): void {
+    const id = this.#tokens.get(token);
+    this.expect(id === undefined, () => `${token} was refused, and is on disk as message ${id}`);
+  }
+
+  started(channel: ChannelName, id: number, numbers: readonly number[], forwardPaths: readonly string[]): Started {
+    const recipients: Recipient[] = [];
+    const { wallMs } = this.#now();
+    for (const [at, number] of numbers.entries()) {
+      const recipient = this.recipient(id, number);
+      const what = `message ${id}, recipient ${number}`;
+      this.expect(recipient !== undefined, () => `${what} is tried but was never stored`);
+      if (!recipient) continue;
+      recipients.push(recipient);
+      this.expect(recipient.forwardPath === forwardPaths[at], () => `${what} is tried as ${forwardPaths[at]}`);
+      this.expect(recipient.state === "queued", () => `${what} is tried, but it is ${recipient.state}`);
+      this.expect(!recipient.message.ended, () => `${what} is tried, but its message has ended`);
+      this.expect(!recipient.message.held, () => `${what} is tried, but its message is held`);
+      this.expect(!recipient.running, () => `${what} is tried twice at once`);
+      this.expect(recipient.heard === undefined, () => `${what} is tried before its last result is written down`);
+      const earlyMs = recipient.isDue ? 0 : recipient.notBeforeMs - wallMs;
+      this.expect(earlyMs <= 0, () => `${what} is tried ${earlyMs} ms early`);
+      recipient.running = true;
+      recipient.lastBroken = undefined;
+    }
+    const [first] = recipients;
+    if (first) this.#checkLimits(channel, first, recipients);
+    return { channel, recipients, startedMs: wallMs };
+  }
+
+  #checkLimits(channel: ChannelName, first: Recipient, recipients: readonly Recipient[]): void {
+    const { settings } = this;
+    const key = keyOf(channel, first.destination);
+    const all = this.#count(channel, 1);
+    const there = this.#count(key, 1);
+    const most = channel === "local" ? settings.concurrencylocal : settings.concurrencyremote;
+    const together = channel === "local" ? 1 : settings.maxtransactionrecipients;
+    this.expect(all <= most, () => `${all} ${channel} deliveries at once, ${most} are allowed`);
+    this.expect(there <= settings.concurrencydestination, () => `${there} deliveries at once to ${key}`);
+    this.expect(recipients.length <= together, () => `${recipients.length} recipients in one delivery to ${key}`);
+    const sameKey = recipients.every((recipient) => keyOf(recipient.channel, recipient.destination) === key);
+    this.expect(sameKey, () => `a delivery of several destinations: ${recipients.map((each) => each.destination)}`);
+    const isOver = this.#unblocked.has(key) || (this.#blocked.get(key) ?? 0) <= this.#now().wallMs;
+    this.expect(isOver, () => `${key} is tried though it is left alone for now`);
+  }
+
+  #count(key: string, change: number): number {
+    const count = (this.#running.get(key) ?? 0) + change;
+    this.#running.set(key, count);
+    return count;
+  }
+
+  /** The queue is about to hear the end of a delivery; `reports` is absent when it broke off. */
+  ended(delivery: Started, reports?: ReadonlyMap<number, { letter: string; forwards: readonly string[] }>): void {
+    const [first] = delivery.recipients;
+    if (!first) return;
+    this.#count(delivery.channel, -1);
+    this.#count(keyOf(delivery.channel, first.destination), -1);
+    for (const recipient of delivery.recipients) {
+      const { startedMs } = delivery;
+      recipient.running = false;
+      const late = startedMs - recipient.message.arrivedMs > this.settings.queuelifetime * 1_000;
+      const atMs = this.#now().steadyMs;
+      const report = reports?.get(recipient.number) ?? { letter: "Z", forwards: [] };
+      const heard = { ...report, startedMs, late, atMs };
+      if (reports) recipient.heard = heard;
+      else {
+        recipient.lost++;
+        recipient.lastBroken = heard;
+      }
+    }
+  }
+
+  /** The marks against a repetition may go: of deliveries to one recipient, so only `local` keeps any. */
+  settled(recipients: readonly Recipient[]): void {
+    const isFinal = recipients.some(({ state }) => state !== "queued");
+    this.expect(isFinal, () => `${recipients.map(nameOf).join(", ")}: called settled, but still queued`);
+  }
+
+  // What is written down.
+
+  committed(changes: readonly Change[]): void {
+    const made = changes.filter((change) => change.kind === "message");
+    for (const change of made) this.#message(change);
+    for (const change of changes) this.#change(change, made);
+  }
+
+  #message({ message, recipients, chunk }: Of<"message">): void {
+    const token = chunk?.number === 0 && message.prefix.length === 0 ? tokenOf(latin1(chunk.octets)) : undefined;
+    if (token !== undefined) this.#tokens.set(token, message.id);
+    const known = this.messages.get(message.id);
+    this.expect(!known, () => `message ${message.id} is stored twice`);
+    const stored: Message = {
+      id: message.id,
+      reversePath: message.reversePath,
+      arrivedMs: message.arrivedMs,
+      prefix: latin1(message.prefix),
+      suffix: latin1(message.suffix),
+      recipients: new Map(),
+      held: false,
+      ended: false,
+    };
+    for (const { number, forwardPath, channel, destination, claimed } of recipients) {
+      const recipient: Recipient = {
+        message: stored,
+        number,
+        forwardPath,
+        channel,
+        destination,
+        state: "queued",
+        attempts: 0,
+        notBeforeMs: 0,
+        isDue: false,
+        running: false,
+        heard: undefined,
+        lastBroken: undefined,
+        copies: 0,
+        lost: 0,
+      };
+      stored.recipients.set(number, recipient);
+      this.open.add(recipient);
+      if (claimed) this.#claim(recipient);
+    }
+    this.messages.set(message.id, stored);
+    const marker = markerOf(stored);
+    if (marker === undefined) return;
+    this.expect(!this.#markers.has(marker), () => `forward ${marker} is queued twice`);
+    this.#markers.add(marker);
+  }
+
+  #change(change: Change, made: readonly Of<"message">[]): void {
+    switch (change.kind) {
+      case "delivered":
+        this.#delivered(change, made);
+        break;
+      case "deferred":
+        this.#deferred(change);
+        break;
+      case "failed":
+        this.#failed(change);
+        break;
+      case "end":
+        this.#end(change.message, made);
+        break;
+      case "hold":
+        this.#hold(change.message, true);
+        break;
+      case "release":
+        this.#hold(change.message, false);
+        break;
+      case "retry":
+        for (const recipient of this.messages.get(change.message)?.recipients.values() ?? []) recipient.notBeforeMs = 0;
+        break;
+      case "clamp":
+        for (const recipient of this.open) {
+          recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.latestMs);
+        }
+        for (const [key, untilMs] of this.#blocked) this.#blocked.set(key, Math.min(untilMs, change.latestMs));
+        break;
+      case "block":
+        this.#blocked.set(keyOf(change.channel, change.destination), change.untilMs);
+        this.#unblocked.delete(keyOf(change.channel, change.destination));
+        break;
+      case "open":
+        this.#blocked.delete(keyOf(change.channel, change.destination));
+        break;
+      case "unclaim":
+        this.#unclaim(this.recipient(change.message, change.number));
+        break;
+      default:
+    }
+  }
+
+  #delivered({ message, number }: Of<"delivered">, made: readonly Of<"message">[]): void {
+    const recipient = this.#finish(message, number, "delivered");
+    if (!recipient) return;
+    const { heard } = recipient;
+    this.expect(heard?.letter === "K", () => `${nameOf(recipient)} is written down as delivered, which nobody said`);
+    for (const marker of this.deletable.has(message) ? [] : (heard?.forwards ?? [])) {
+      const queued = made.some(({ message }) => latin1(message.prefix).includes(`${marker}\n`));
+      this.expect(queued, () => `${nameOf(recipient)} is written down as delivered without its forward ${marker}`);
+    }
+  }
+
+  #deferred({ message, number, attempts, nextAttemptMs }: Of<"deferred">): void {
+    const recipient = this.recipient(message, number);
+    if (recipient?.state !== "queued") return;
+    const heard = recipient.heard ?? recipient.lastBroken;
+    const wanted = retryMs(recipient, heard?.startedMs ?? 0);
+    this.expect(heard !== undefined && heard.letter !== "K" && heard.letter !== "D", () => {
+      return `${nameOf(recipient)} is deferred after ${heard?.letter ?? "nothing"}`;
+    });
+    this.expect(nextAttemptMs === wanted, () => `${nameOf(recipient)} waits until ${nextAttemptMs}, not ${wanted}`);
+    this.expect(attempts === recipient.attempts + 1, () => `${nameOf(recipient)} counts ${attempts} attempts`);
+    const isUnsure = (heard?.atMs ?? 0) - this.jumpedAtMs < hourMs + lookMs;
+    this.expect(!heard?.late || isUnsure, () => `${nameOf(recipient)} is over its lifetime and waits again`);
+    recipient.attempts = attempts;
+    recipient.notBeforeMs = nextAttemptMs;
+    recipient.heard = undefined;
+    recipient.lastBroken = undefined;
+    this.#unclaim(recipient);
+  }
+
+  #failed({ message, number }: Of<"failed">): void {
+    const recipient = this.#finish(message, number, "failed");
+    if (recipient) this.#checkFailure(recipient);
+  }
+
+  /** For good: because a peer said so, or at the end of the lifetime, but not because a clock was set. */
+  #checkFailure(recipient: Recipient): void {
+    const { message, heard, lastBroken } = recipient;
+    if (heard?.letter === "D") return;
+    const last = heard ?? lastBroken;
+    const isOld = this.#now().wallMs - message.arrivedMs > this.settings.queuelifetime * 1_000;
+    const isDue = (last?.late && last.letter !== "K") || (!heard && isOld);
+    this.expect(isDue, () => `${nameOf(recipient)} is given up before its time, after ${last?.letter ?? "no attempt"}`);
+    const sinceJumpMs = (last?.atMs ?? 0) - this.jumpedAtMs;
+    const isHasty = last !== undefined && sinceJumpMs >= 0 && sinceJumpMs < hourMs;
+    this.expect(!isHasty, () => `${nameOf(recipient)} is given up ${sinceJumpMs} ms after a clock jump`);
+  }
+
+  #finish(id: number, number: number, state: "delivered" | "failed"): Recipient | undefined {
+    const recipient = this.recipient(id, number);
+    if (!recipient || recipient.message.ended) return undefined;
+    this.expect(recipient.state === "queued", () => `${nameOf(recipient)} is ${recipient.state}, and now ${state}`);
+    this.#close(recipient, state);
+    return recipient;
+  }
+
+  #close(recipient: Recipient, state: Recipient["state"]): void {
+    recipient.state = state;
+    this.open.delete(recipient);
+    this.#unclaim(recipient);
+  }
+
+  /** A message ends when nobody waits for it any more; who sent it is told of failures in the same breath. */
+  #end(id: number, made: readonly Of<"message">[]): void {
+    const message = this.messages.get(id);
+    if (!message || message.ended) return;
+    const recipients = [...message.recipients.values()];
+    // The last results need not be written down one by one.
+    for (const recipient of recipients.filter(({ state }) => state === "queued")) {
+      const isDeleted = this.deletable.has(id);
+      if (recipient.heard?.letter === "K")
+        this.#delivered({ kind: "delivered", message: id, number: recipient.number }, made);
+      else if (isDeleted) this.#close(recipient, "deleted");
+      else {
+        this.#close(recipient, "failed");
+        this.#checkFailure(recipient);
+      }
+    }
+    message.ended = true;
+    const failed = recipients.filter(({ state }) => state === "failed");
+    if (failed.length === 0 || this.deletable.has(id) || message.reversePath === "#@[]") return;
+    const to = message.reversePath === "" ? "postmaster@here.org" : message.reversePath.replace(/-@\[\]$/, "");
+    const told = made.some(
+      ({ message: bounce, recipients: [first] }) =>
+        first?.forwardPath === to &&
+        bounce.reversePath === (message.reversePath === "" ? "#@[]" : "") &&
+        failed.every(({ forwardPath }) => latin1(bounce.prefix).includes(forwardPath)),
+    );
+    this.expect(told, () => `message ${id} failed and ends, and ${to} is not told`);
+  }
+
+  /** The operator was told that these are held. */
+  checkHeld(ids: readonly number[]): void {
+    for (const id of ids) {
+      const message = this.messages.get(id);
+      this.expect(!message || message.ended || message.held, () => `message ${id} is called held, and is not`);
+    }
+  }
+
+  /** The operator was told that these are deleted: they are gone, or held until what runs has ended. */
+  checkDeleted(ids: readonly number[]): void {
+    for (const id of ids) {
+      const message = this.messages.get(id);
+      const isGone = !message || message.ended || message.held;
+      const isEnding = message?.recipients.values().every(({ state, heard }) => state !== "queued" || heard);
+      this.expect(isGone || isEnding === true, () => `message ${id} is called deleted, and waits`);
+    }
+  }
+
+  #hold(id: number, held: boolean): void {
+    const message = this.messages.get(id);
+    if (!message) return;
+    message.held = held;
+    for (const recipient of message.recipients.values()) if (!recipient.running) this.#unclaim(recipient);
+  }
+
+  claimed(id: number, number: number): void {
+    const recipient = this.recipient(id, number);
+    if (!recipient) return;
+    const earlyMs = recipient.notBeforeMs - this.#now().wallMs;
+    this.expect(earlyMs <= 0, () => `${nameOf(recipient)} is taken to be tried ${earlyMs} ms early`);
+    recipient.isDue = true; // also when the clock is set back before it is tried
+    this.#claim(recipient);
+  }
+
+  #claim(recipient: Recipient): void {
+    const claimed = this.#claimed[recipient.channel].add(recipient);
+    this.expect(claimed.size <= windowRecipients, () => `${claimed.size} recipients of ${recipient.channel} in memory`);
+  }
+
+  #unclaim(recipient: Recipient | undefined): void {
+    if (!recipient) return;
+    recipient.isDue = false;
+    this.#claimed[recipient.channel].delete(recipient);
+  }
+
+  // What the world does.
+
+  clockIsSet(byMs: number): void {
+    const { wallMs, steadyMs } = this.#now();
+    this.quietSinceMs = steadyMs;
+    if (Math.abs(byMs) > 60_000) this.jumpedAtMs = steadyMs;
+    for (const [key, untilMs] of this.#blocked) if (untilMs <= wallMs) this.#unblocked.add(key);
+  }
+
+  /** The queue's process died: what it had not written down it no longer knows. */
+  crashed(): void {
+    this.#running.clear();
+    this.#blocked.clear();
+    for (const claimed of Object.values(this.#claimed)) claimed.clear();
+    for (const recipient of this.open) {
+      recipient.isDue = false;
+      if (recipient.running || recipient.heard) recipient.lost++;
+      recipient.running = false;
+      recipient.heard = undefined;
+      recipient.lastBroken = undefined;
+    }
+  }
+
+  /** A copy became visible in a mailbox, or a remote peer said yes. */
+  copied(recipient: Recipient): void {
+    recipient.copies++;
+    const most = recipient.channel === "local" ? 1 : 1 + recipient.lost;
+    this.expect(recipient.copies <= most, () => `${nameOf(recipient)} has ${recipient.copies} copies`);
+    this.expect(
+      recipient.state !== "failed" || recipient.lost > 0,
+      () => `${nameOf(recipient)} failed, and has a copy`,
+    );
+  }
+
+  /** Nothing waits that could go. `present`: channels with a program to deliver through. */
+  checkPatience(present: ReadonlySet<string>): void {
+    const { wallMs, steadyMs } = this.#now();
+    if (steadyMs - this.quietSinceMs < patienceMs) return;
+    for (const recipient of this.open) {
+      const { channel, destination, message } = recipient;
+      const key = keyOf(channel, destination);
+      const most = channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
+      if (recipient.running || message.held || this.deletable.has(message.id) || !present.has(channel)) continue;
+      if ((this.#running.get(channel) ?? 0) >= most || (this.#running.get(key) ?? 0) > 0) continue;
+      if ((this.#blocked.get(key) ?? 0) > wallMs - patienceMs) continue;
+      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs);
+      this.expect(wallMs - dueMs < patienceMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
+    }
+  }
+
+  /** All is said and done: what was delivered is there, once. */
+  checkEnd(): void {
+    for (const { recipients } of this.messages.values()) {
+      for (const recipient of recipients.values()) {
+        const { state, copies, heard } = recipient;
+        if (state !== "delivered" || heard?.forwards.length) continue;
+        this.expect(copies > 0, () => `${nameOf(recipient)} is delivered, and nowhere to be found`);
+      }
+    }
+  }
+}
+
+export const nameOf = ({ message, number, forwardPath }: Recipient): string =>
+  `message ${message.id}, recipient ${number} (${forwardPath})`;
+
+/** qmail's rule, in its own words: (sqrt(age) + skip)^2 seconds after birth. */
+function retryMs({ message, channel }: Recipient, startedMs: number): number {
+  const bornMs = Math.min(message.arrivedMs, startedMs);
+  const seconds = Math.floor((startedMs - bornMs) / 1_000);
+  const skip = channel === "local" ? 10 : 20;
+  return bornMs + 1_000 * (Math.trunc(seconds ** 0.5) + skip) ** 2;
+}
+
+const latin1 = (octets: Uint8Array): string => Buffer.from(octets).toString("latin1");
+
+/** The mark a simulated forward carries, that of the last hop first. */
+function markerOf({ prefix }: Message): string | undefined {
+  if (!/^Received: \(postern \d+ invoked by local\)/.test(prefix)) return undefined;
+  return /^Forward: .*$/m.exec(prefix)?.[0];
+}
+
+/** What tells one body from all others. */
+export const tokenOf = (body: string): string | undefined => /^Token: (\d+)$/m.exec(body)?.[0];

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import { type Fault, faults } from "./profile.ts";
+import { simulate } from "./simulate.ts";
+
+/** How long the short form looks for something new, on each of two processors. */
+const seconds = 20;
+
+/** Runs that once failed, and what they found. */
+const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bug: string }[] = [
+  { seed: 5, steps: 100, keeps: faults, bug: "gave messages up in the minute before a clock jump was noticed" },
+  { seed: 4, steps: 100, keeps: faults, bug: "let a message from the future wait until the clock was there again" },
+  { seed: 3, steps: 100, keeps: faults, bug: "forgot to look again for what it gave back to the disk" },
+  {
+    seed: 50,
+    steps: 98,
+    keeps: ["power", "restart", "full", "broken", "jump", "reload", "down", "hang", "defer", "reject", "silence"],
+    bug: "did not see that the clock went back while nothing could be written",
+  },
+  {
+    seed: 56,
+    steps: 25,
+    keeps: ["crash", "power", "restart", "full", "broken", "reads", "jump", "operator", "lie", "reject", "breakOff"],
+    bug: "lost sight of an overdue recipient whose message could not be read",
+  },
+];
+for (const { seed, steps, keeps, bug } of found) {
+  test(`the queue no longer ${bug}`, async () => {
+    const without = new Set(faults.filter((fault) => !keeps.includes(fault)));
+    assert.equal((await simulate(seed, { steps, without })).violation, undefined);
+  });
+}
+
+/** The one thing that the queue draws by lot. */
+const boundary = /=_[\da-f-]{36}/g;
+
+test("simulate() does the same again for the same seed", async () => {
+  const lines: string[][] = [[], []];
+  for (const each of lines) {
+    await simulate(7, { steps: 20, without: new Set(), trace: (line) => void each.push(line.replace(boundary, "")) });
+  }
+  assert.ok((lines[0]?.length ?? 0) > 1_000);
+  assert.deepEqual(lines[0], lines[1]);
+});
+
+test("the queue keeps its bounds when more waits than fits in memory", async () => {
+  const without = new Set<Fault>(faults);
+  const { violation, recipients } = await simulate(1, { steps: 0, without, flood: true });
+  assert.equal(violation, undefined);
+  assert.ok(recipients > 10_000);
+});
+
+for (const from of [1_000, 2_000_000]) {
+  test(`the queue loses, repeats and forgets nothing, from seed ${from}`, { concurrency: true }, async (t) => {
+    const args = [join(import.meta.dirname, "run.ts"), "--from", String(from), "--seconds", String(seconds)];
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const [said, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
+    t.diagnostic(said.trim());
+    assert.equal(code, 0, said);
+  });
+}
