@@ -10,7 +10,7 @@ export function banner(layout: Layout, options: StartOptions, listeners: readonl
     listeners
       .filter((listener) => listener.service === service)
       .map(({ name }) => name)
-      .join(" ");
+      .join(" ") || "no address";
   if (!options.embedded) return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}`;
   const near = (path: string): string => {
     const way = relative(folder, path);
