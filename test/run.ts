@@ -1,6 +1,6 @@
 /**
  * `npm test`: brings what the tests need, then checks form and types, then runs the suites. With arguments, only the
- * suites named: unit, dialogues, walls, system.
+ * suites named below.
  */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
@@ -11,8 +11,11 @@ const top = join(import.meta.dirname, "..");
 const suites: Readonly<Record<string, { readonly files: string; readonly atOnce: number }>> = {
   unit: { files: "src/**/*.test.ts", atOnce: 2 },
   dialogues: { files: "test/dialogues/**/*.test.ts", atOnce: 2 },
+  simulation: { files: "test/simulation/**/*.test.ts", atOnce: 2 },
+  fuzz: { files: "test/fuzz/**/*.test.ts", atOnce: 2 },
   walls: { files: "test/walls/**/*.test.ts", atOnce: 1 },
   system: { files: "test/system/**/*.test.ts", atOnce: 1 },
+  crash: { files: "test/crash/**/*.test.ts", atOnce: 1 },
 };
 
 const missing = setUp();

@@ -46,12 +46,18 @@ const abuses: readonly { name: string; abuse: Abuse }[] = [
   },
   { name: "connections that come and go", abuse: async (socket) => void socket.destroy() },
   { name: "commands without end", abuse: repeat("NOOP\r\n".repeat(200)) },
-  { name: "commands, and no reply is read", abuse: (socket, isOver) => repeat("HELP\r\n".repeat(200))(socket.pause(), isOver) },
+  {
+    name: "commands, and no reply is read",
+    abuse: (socket, isOver) => repeat("HELP\r\n".repeat(200))(socket.pause(), isOver),
+  },
   { name: "errors without end", abuse: repeat("FOO\r\n".repeat(200)) },
   { name: "a line without end", abuse: repeat(endless) },
   { name: "a header line without end", abuse: repeat(endless, `${dataOf}Subject: `) },
   { name: "header fields without end", abuse: repeat("X-Field: value\r\n".repeat(500), dataOf) },
-  { name: "recipients without end", abuse: repeat("RCPT TO:<abused@localhost>\r\n".repeat(20), "MAIL FROM:<a@b.test>\r\n") },
+  {
+    name: "recipients without end",
+    abuse: repeat("RCPT TO:<abused@localhost>\r\n".repeat(20), "MAIL FROM:<a@b.test>\r\n"),
+  },
   {
     name: "half-open: the client has said its last word and stays",
     async abuse(socket, isOver) {

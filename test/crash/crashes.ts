@@ -119,7 +119,9 @@ function createStage(first: Server, plan: Plan): Stage {
     up: () => working,
     through(count) {
       for (; points.length > 0 && (points[0] ?? 0) <= count; points.shift()) {
-        working = working.then(crash).catch((error: unknown) => void (failed ??= error));
+        working = working.then(crash).catch((error: unknown) => {
+          failed ??= error;
+        });
       }
     },
     async settled() {

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dlopen } from "node:ffi";
+import { closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder, until } from "../support/server.ts";
 

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { test } from "node:test";
 import { unlessRoot, without } from "../support/missing.ts";
 import { mailboxOf, type Server, startServer, temporaryFolder, until } from "../support/server.ts";
-import { SmtpClient } from "../support/smtp-client.ts";
 import { startSmtpPeer } from "../support/smtp-peer.ts";
 import { drain, makeMaildir } from "./crashes.ts";
 import { inject, type SystemFault } from "./inject.ts";
@@ -46,12 +45,17 @@ const rows: readonly { program: string; faults: readonly SystemFault[] }[] = [
 ];
 
 test("a system call that fails", { skip: unlessRoot() || without("strace") }, async (t) => {
-  await using sink = await startSmtpPeer({ script: { RCPT: (line) => refusal(line), end: () => void sinkMs.push(Date.now()) } });
+  await using sink = await startSmtpPeer({
+    script: { RCPT: (line) => refusal(line), end: () => void sinkMs.push(Date.now()) },
+  });
   const sinkMs: number[] = [];
   const notes = temporaryFolder();
   const ran = join(notes, "ran");
   t.after(() => rmSync(notes, { recursive: true, force: true }));
-  await using server = await startServer({ control: { smtproutes: `:127.0.0.1:${sink.port}\n` }, files: exitFiles(ran) });
+  await using server = await startServer({
+    control: { smtproutes: `:127.0.0.1:${sink.port}\n` },
+    files: exitFiles(ran),
+  });
   makeMaildir(mailboxOf(server, "several"));
   const sent = new Map<number, Sent>();
   const crashesMs: number[] = [];
@@ -60,7 +64,9 @@ test("a system call that fails", { skip: unlessRoot() || without("strace") }, as
     await t.test(`in ${program}: ${name}`, { timeout: rowTimeoutMs }, async (t) => {
       await sendOneOfEach(server, sent); // there is a deliver now
       await drain(server);
-      const pids = programs(server).filter((each) => each.name === program).map(({ pid }) => pid);
+      const pids = programs(server)
+        .filter((each) => each.name === program)
+        .map(({ pid }) => pid);
       const injection = await inject(pids, faults);
       try {
         for (let round = 0; round < 3; round++) await sendOneOfEach(server, sent);

@@ -23,7 +23,10 @@ export async function inject(pids: readonly number[], faults: readonly SystemFau
   const folder = temporaryFolder();
   const trace = join(folder, "trace");
   const calls = faults.flatMap((fault) => fault.calls);
-  const rules = faults.flatMap(({ calls, error, when }) => ["-e", `inject=${calls.join(",")}:error=${error}:when=${when}`]);
+  const rules = faults.flatMap(({ calls, error, when }) => [
+    "-e",
+    `inject=${calls.join(",")}:error=${error}:when=${when}`,
+  ]);
   const strace = spawn(
     "strace",
     ["-o", trace, "-e", `trace=${calls.join(",")}`, ...rules, ...pids.flatMap((pid) => ["-p", String(pid)])],

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { mutant } from "../support/mutant.ts";
 import { runPlan, summary } from "./crashes.ts";
 import { killSomething } from "./kills.ts";
 

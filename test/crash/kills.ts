@@ -32,7 +32,9 @@ export const killSomething: Crash = async (server, random, note) => {
     return await startServer({ root: server.root });
   }
   const living = programs(server);
-  const tickets = living.flatMap(({ name, pid }) => Array.from({ length: victims.get(name) ?? 0 }, () => ({ name, pid })));
+  const tickets = living.flatMap(({ name, pid }) =>
+    Array.from({ length: victims.get(name) ?? 0 }, () => ({ name, pid })),
+  );
   const victim = tickets[Math.floor(random() * tickets.length)];
   if (!victim) return server;
   note(victim.name);

@@ -10,13 +10,15 @@ import { startServer } from "../support/server.ts";
 import { type Crash, type Plan, type Result, runPlan, summary } from "./crashes.ts";
 import { createDisk, type Disk, type FileSystem } from "./disk.ts";
 
-const cutPower = (disk: Disk, tree: string | undefined): Crash => async (server, _random, note) => {
-  disk.cut();
-  note("power cut");
-  await server.killAll();
-  await disk.restart();
-  return await startServer({ root: server.root, ...(tree !== undefined && { tree }) });
-};
+const cutPower =
+  (disk: Disk, tree: string | undefined): Crash =>
+  async (server, _random, note) => {
+    disk.cut();
+    note("power cut");
+    await server.killAll();
+    await disk.restart();
+    return await startServer({ root: server.root, ...(tree !== undefined && { tree }) });
+  };
 
 export interface Cuts extends Pick<Plan, "seed" | "messages"> {
   readonly fileSystem: FileSystem;

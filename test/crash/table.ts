@@ -25,13 +25,15 @@ const bySmtp = (port: (server: Server) => number) => async (server: Server, forw
   return reply === "" || reply.includes("may have the message") ? ("doubtful" as const) : ("refused" as const);
 };
 
-const byCommand = (command: string, ...options: string[]) => async (server: Server, forwardPath: string, text: string) => {
-  const args = [command, "--root", server.root, ...options, forwardPath];
-  const { code, stderr } = await run(join(tree, "bin/postern"), args, text);
-  if (code === 0) return "acknowledged" as const;
-  // The connection came to an end, and nobody knows when.
-  return /without an answer|cannot hand|may have/.test(stderr) ? ("doubtful" as const) : ("refused" as const);
-};
+const byCommand =
+  (command: string, ...options: string[]) =>
+  async (server: Server, forwardPath: string, text: string) => {
+    const args = [command, "--root", server.root, ...options, forwardPath];
+    const { code, stderr } = await run(join(tree, "bin/postern"), args, text);
+    if (code === 0) return "acknowledged" as const;
+    // The connection came to an end, and nobody knows when.
+    return /without an answer|cannot hand|may have/.test(stderr) ? ("doubtful" as const) : ("refused" as const);
+  };
 
 export const entrances: readonly Entrance[] = [
   { name: "SMTP", share: 8, send: bySmtp((server) => server.smtpPort) },
@@ -77,9 +79,20 @@ function copyOf(text: string, atMs?: number): Copy {
 }
 
 /** What arrived everywhere. `sinkMs`: when each message came to the sink. */
-export function readPlaces(server: { readonly root: string }, sink: SmtpPeer, sinkMs: readonly number[], ran: string): Place[] {
-  const maildir = (localPart: string): Copy[] => readMaildir(mailboxOf(server, localPart)).map(({ text }) => copyOf(text));
-  const once = (name: string, exit: string, copies: readonly Copy[]): Place => ({ name, exit, promise: "once", copies });
+export function readPlaces(
+  server: { readonly root: string },
+  sink: SmtpPeer,
+  sinkMs: readonly number[],
+  ran: string,
+): Place[] {
+  const maildir = (localPart: string): Copy[] =>
+    readMaildir(mailboxOf(server, localPart)).map(({ text }) => copyOf(text));
+  const once = (name: string, exit: string, copies: readonly Copy[]): Place => ({
+    name,
+    exit,
+    promise: "once",
+    copies,
+  });
   const several = maildir("several");
   return [
     once("the Maildirs", "Maildir", mailboxes.flatMap(maildir)),
@@ -90,13 +103,17 @@ export function readPlaces(server: { readonly root: string }, sink: SmtpPeer, si
     once("the last line's Maildir", "several", everyOther(several, 1)),
     once("the second line's mbox", "several", readMbox(join(mailboxOf(server, "several"), "../mbox"))),
     once("the third line's target", "several", maildir("target2")),
-    once("the bounces", "bounce", readMaildir(mailboxOf(server, "load")).map(({ text }) => bounced(text))),
+    once(
+      "the bounces",
+      "bounce",
+      readMaildir(mailboxOf(server, "load")).map(({ text }) => bounced(text)),
+    ),
     {
       name: "the sink",
       exit: "remote",
       promise: "at least once",
-      copies: sink.received.flatMap(({ body, forwardPaths }, at) =>
-        forwardPaths.length > 0 ? [copyOf(body, sinkMs[at])] : [], // without a recipient: the end of a pipelined DATA
+      copies: sink.received.flatMap(
+        ({ body, forwardPaths }, at) => (forwardPaths.length > 0 ? [copyOf(body, sinkMs[at])] : []), // without a recipient: the end of a pipelined DATA
       ),
     },
     { name: "the program", exit: "program", promise: "at least once", copies: readRan(ran) },

@@ -106,9 +106,6 @@ test("remote hands each of them to the next hop as one message", async () => {
   }
   assert.equal(playing.peer().received.length, forms.length);
   const obeyed = playing.peer().lines.map((line) => line.slice(0, 4));
-  assert.deepEqual(
-    new Set(obeyed),
-    new Set(["EHLO", "MAIL", "RCPT", "DATA", "RSET"].filter((verb) => obeyed.includes(verb))),
-  );
+  assert.deepEqual([...new Set(obeyed)].sort(), ["DATA", "EHLO", "MAIL", "RCPT"]);
   assert.equal(obeyed.filter((verb) => verb === "MAIL").length, forms.length);
 });

@@ -37,8 +37,12 @@ const isOwnMessage = (change: Change): change is NewMessage =>
 const isForward = (change: Change): change is NewMessage =>
   isOwnMessage(change) && Buffer.from(change.message.prefix).includes("invoked by local");
 const isBounce = (change: Change): boolean => isOwnMessage(change) && !isForward(change);
-let turn = 0; // which batches are hit need not be the same each time, only some must be
-const nowAndThen = (): boolean => ++turn % 20 === 0;
+
+/** True every twentieth time. */
+function nowAndThen(): () => boolean {
+  let turn = 0;
+  return () => ++turn % 20 === 0;
+}
 
 /** Deliberate faults, by name. */
 export const mutants: ReadonlyMap<string, Mutant> = new Map<string, Mutant>([
@@ -53,17 +57,29 @@ export const mutants: ReadonlyMap<string, Mutant> = new Map<string, Mutant>([
   ],
   [
     "loses a batch",
-    but((storage) => ({ apply: async (changes) => (nowAndThen() ? done(undefined) : storage.apply(changes)) })),
+    but((storage) => {
+      const isHit = nowAndThen();
+      return { apply: async (changes) => (isHit() ? done(undefined) : storage.apply(changes)) };
+    }),
   ],
-  ["writes half a batch", writes((changes) => (nowAndThen() ? changes.slice(0, changes.length >> 1) : changes))],
+  [
+    "writes half a batch",
+    but((storage) => {
+      const isHit = nowAndThen();
+      return { apply: (changes) => storage.apply(isHit() ? changes.slice(0, changes.length >> 1) : changes) };
+    }),
+  ],
   [
     "fails, having written",
-    but((storage) => ({
-      async apply(changes) {
-        const outcome = await storage.apply(changes);
-        return nowAndThen() ? temporary("3.0", "cannot say whether it is written") : outcome;
-      },
-    })),
+    but((storage) => {
+      const isHit = nowAndThen();
+      return {
+        async apply(changes) {
+          const outcome = await storage.apply(changes);
+          return isHit() ? temporary("3.0", "cannot say whether it is written") : outcome;
+        },
+      };
+    }),
   ],
   ["queues forwards after their result", apart(isOwnMessage)],
   [

@@ -351,6 +351,7 @@ export class Oracle {
     const message = this.messages.get(id);
     if (!message) return;
     message.held = held;
+    if (!held) return;
     for (const recipient of message.recipients.values()) if (!recipient.running) this.#unclaim(recipient);
   }
 

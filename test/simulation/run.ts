@@ -4,7 +4,7 @@ import { type Fault, faults } from "./profile.ts";
 import { type Run, simulate } from "./simulate.ts";
 
 /**
- * node test/simulation/run.ts                     the next thousand runs
+ * node test/simulation/run.ts                     a hundred thousand messages
  *   --messages N  --seconds N  --from SEED        so many messages, so long, from this seed on
  *   --seed N [--steps N] [--without a,b] [--trace] [--mutant NAME]
  *                                                 one run again, line by line
@@ -13,8 +13,8 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string" },
     from: { type: "string", default: "1" },
-    messages: { type: "string", default: "Infinity" },
-    seconds: { type: "string", default: "Infinity" },
+    messages: { type: "string" },
+    seconds: { type: "string" },
     steps: { type: "string", default: "100" },
     without: { type: "string", default: "" },
     mutant: { type: "string" },
@@ -27,7 +27,13 @@ const mutant = values.mutant === undefined ? undefined : mutants.get(values.muta
 if (values.mutant !== undefined && !mutant) throw new Error(`no mutant is called ${values.mutant}`);
 
 const run = (seed: number, steps: number, without: ReadonlySet<Fault>, trace?: (line: string) => void): Promise<Run> =>
-  simulate(seed, { steps, without, ...(mutant && { mutant }), ...(trace && { trace }) });
+  simulate(seed, {
+    steps,
+    without,
+    flood: mutant?.needsFlood === true,
+    ...(mutant && { mutant }),
+    ...(trace && { trace }),
+  });
 
 /** Fewer steps, fewer kinds of fault, as long as it still fails. */
 async function shrink(seed: number): Promise<{ steps: number; without: ReadonlySet<Fault> }> {
@@ -59,10 +65,9 @@ async function explain(seed: number, violation: string): Promise<void> {
 
 async function many(): Promise<void> {
   const beganMs = performance.now();
-  const untilMs = beganMs + Number(values.seconds) * 1_000;
+  const untilMs = beganMs + Number(values.seconds ?? Infinity) * 1_000;
+  const wanted = Number(values.messages ?? (values.seconds === undefined ? 100_000 : Infinity));
   const total = { runs: 0, messages: 0, recipients: 0, crashes: 0, events: 0, simulatedMs: 0 };
-  const isBounded = Number(values.seconds) + Number(values.messages) < Infinity;
-  const wanted = isBounded || Number(values.seconds) < Infinity ? Number(values.messages) : 100_000;
   for (let seed = Number(values.from); total.messages < wanted && performance.now() < untilMs; seed++) {
     const { violation, ...figures } = await run(seed, Number(values.steps), given);
     total.runs++;

@@ -8,9 +8,9 @@ import { type Fault, faults } from "./profile.ts";
 import { simulate } from "./simulate.ts";
 
 /** How long the short form looks for something new, on each of two processors. */
-const seconds = 20;
+const seconds = 15;
 
-/** Runs that once failed, and what they found. */
+/** Runs that once failed, and what they found. What a seed means changes with the code. */
 const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bug: string }[] = [
   { seed: 5, steps: 100, keeps: faults, bug: "gave messages up in the minute before a clock jump was noticed" },
   { seed: 4, steps: 100, keeps: faults, bug: "let a message from the future wait until the clock was there again" },
@@ -27,6 +27,7 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     keeps: ["crash", "power", "restart", "full", "broken", "reads", "jump", "operator", "lie", "reject", "breakOff"],
     bug: "lost sight of an overdue recipient whose message could not be read",
   },
+  { seed: 2_000_049, steps: 100, keeps: faults, bug: "forgot what was due again before its result was written down" },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {
@@ -41,7 +42,7 @@ const boundary = /=_[\da-f-]{36}/g;
 test("simulate() does the same again for the same seed", async () => {
   const lines: string[][] = [[], []];
   for (const each of lines) {
-    await simulate(7, { steps: 20, without: new Set(), trace: (line) => void each.push(line.replace(boundary, "")) });
+    await simulate(7, { steps: 8, without: new Set(), trace: (line) => void each.push(line.replace(boundary, "")) });
   }
   assert.ok((lines[0]?.length ?? 0) > 1_000);
   assert.deepEqual(lines[0], lines[1]);
@@ -54,12 +55,13 @@ test("the queue keeps its bounds when more waits than fits in memory", async () 
   assert.ok(recipients > 10_000);
 });
 
-for (const from of [1_000, 2_000_000]) {
-  test(`the queue loses, repeats and forgets nothing, from seed ${from}`, { concurrency: true }, async (t) => {
+test("the queue loses, repeats and forgets nothing", async (t) => {
+  const explore = async (from: number): Promise<number> => {
     const args = [join(import.meta.dirname, "run.ts"), "--from", String(from), "--seconds", String(seconds)];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     const [said, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
     t.diagnostic(said.trim());
-    assert.equal(code, 0, said);
-  });
-}
+    return code;
+  };
+  assert.deepEqual(await Promise.all([1_000, 2_000_000].map(explore)), [0, 0]);
+});

@@ -214,6 +214,18 @@ test("deliver() forwards nothing when a later line fails", async () => {
   assert.equal(result.forwards, undefined);
 });
 
+for (const forwardPath of [`${"x".repeat(1_000)}@y`, "x\r@y", "x\x1b[2J@y"]) {
+  test(`deliver() forwards nothing to ${JSON.stringify(forwardPath).slice(0, 20)}, which nobody could queue`, async () => {
+    writeFileSync(join(home, ".qmail"), `one@x\n${forwardPath}\n`, "latin1");
+    const result = await play({});
+    assert.equal(
+      line(result),
+      "DUnable to forward message: address of more than 1000 octets or with control characters. (#5.1.3)\n",
+    );
+    assert.equal(result.forwards, undefined);
+  });
+}
+
 const ends: readonly { ran: Partial<Ran>; report: string }[] = [
   { ran: { exitCode: 0, output: "hello\n" }, report: "Khello\ndid 1+2+1\n" },
   { ran: { exitCode: 99 }, report: "Kdid 0+1+1\n" },

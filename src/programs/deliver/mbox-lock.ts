@@ -17,7 +17,7 @@ const longestWaitMs = 30_000;
 const betweenTriesMs = 100;
 /** A lock nobody renewed for this long belongs to a program that died. */
 const staleAfterMs = 300_000;
-/** We hold ours only while we append: one this old is that of a worker that was killed. */
+/** We hold ours only while we append: one this old is that of a worker that was killed, or could not be removed. */
 const ourStaleAfterMs = 10_000;
 /** Not allowed in that folder; a wrong folder shows when the mbox itself is opened. */
 const unlockable: readonly string[] = ["EACCES", "EPERM", "EROFS", "ERR_ACCESS_DENIED", "ENOENT", "ENOTDIR"];
@@ -77,7 +77,7 @@ function isStale(lock: string): boolean {
     if (ageMs > staleAfterMs) return true;
     if (ageMs < ourStaleAfterMs || !stat.isFile() || stat.size > maxOwnerOctets) return false;
     const text = readFileSync(lock, { encoding: "latin1", flag: constants.O_RDONLY | safeFlags });
-    return text.startsWith(ownerPrefix) && text !== ownerText();
+    return text.startsWith(ownerPrefix);
   } catch {
     return false;
   }

@@ -74,10 +74,14 @@ export class Committer {
   /** New mail is refused, which may be all it takes to write down the rest: ending messages needs hardly any room. */
   async #refuse(groups: readonly Group[], failure: Failure): Promise<void> {
     this.#tell(failure);
-    for (const group of groups) group.refused?.(failure);
-    const required = groups.filter(({ refused }) => !refused);
+    const required = refuseOffers(groups, failure);
     if (required.length === 0) return;
-    while ((await this.#apply(required)).kind !== "done") await pause(this.#clock, retryMs);
+    for (;;) {
+      const outcome = await this.#apply(required);
+      if (outcome.kind === "done") break;
+      this.#groups = refuseOffers(this.#groups, outcome); // who came meanwhile: nobody knows how long this lasts
+      await pause(this.#clock, retryMs);
+    }
     for (const group of required) group.written();
   }
 
@@ -93,4 +97,10 @@ export class Committer {
     this.#troubled = failure !== undefined;
     if (first || !failure) this.#trouble(failure);
   }
+}
+
+/** Returns the groups that cannot be refused. */
+function refuseOffers(groups: readonly Group[], failure: Failure): Group[] {
+  for (const group of groups) group.refused?.(failure);
+  return groups.filter(({ refused }) => !refused);
 }

@@ -71,6 +71,11 @@ export class Core {
     this.step({ kind: "limits", limits: limitsOf(settings) });
   }
 
+  /** Whether a message may be given up for its age. */
+  get trustsAges(): boolean {
+    return this.watch.isSettled(this.clock.wallMs(), this.clock.steadyMs());
+  }
+
   /** Lets the scheduler decide, and does what it says. */
   step(event: SchedulerEvent): void {
     for (const command of this.scheduler.step(event, this.clock.wallMs())) {
@@ -107,8 +112,9 @@ export class Core {
   /** Gives a recipient in memory back to the store. */
   unclaim(message: number, number: number): void {
     const active = this.active.get(message);
-    if (!active) return;
-    this.require(active, [{ kind: "unclaim", message, number }]);
+    const channel = active?.entries.get(number)?.channel;
+    if (!active || !channel) return;
+    this.require(active, [{ kind: "unclaim", message, number }], () => this.waits(channel, this.clock.wallMs()));
     this.active.remove(active, number);
   }
 

@@ -29,6 +29,8 @@ interface Peer {
   channel: Channel | undefined;
   readonly streams: Map<number, Running>;
   lastStream: number;
+  /** What its reports and forwards take of memory until their deliveries end. */
+  heldOctets: number;
 }
 
 /** A delivery under way. */
@@ -49,8 +51,10 @@ interface Running {
   ended: boolean;
 }
 
-/** What the reports and forwards of one delivery may take of memory. */
-const maxHeldOctets = 16_777_216;
+/** What the reports and forwards of one peer may take of memory. */
+const maxHeldOctets = 67_108_864;
+/** What each of them costs beside its octets. */
+const heldCostOctets = 128;
 /** A peer that gives credit for what it does not read is found out here, beyond a window for each delivery. */
 const maxUnreadOctets = 67_108_864;
 /** A recipient over which the delivering program died so often waits like any other that failed for now. */
@@ -74,7 +78,7 @@ export class Dispatch {
   }
 
   connect(channelName: ChannelName, connect: (events: ChannelEvents) => Channel): void {
-    const peer: Peer = { channelName, channel: undefined, streams: new Map(), lastStream: 0 };
+    const peer: Peer = { channelName, channel: undefined, streams: new Map(), lastStream: 0, heldOctets: 0 };
     peer.channel = connect({
       onFrame: (frame) => this.#onFrame(peer, frame),
       onClose: () => this.#onClose(peer),
@@ -211,13 +215,16 @@ export class Dispatch {
       case deliveryCredit.type:
         return this.#onCredit(peer, frame, running);
       case forward.type:
+        // Only the user's own deliveries make mail; who talks to the network has none to give.
+        if (peer.channelName !== "local" || !hold(peer, running, frame.payload)) return "broken";
         return onForward(running, frame.payload);
       case report.type:
-        return onReport(running, frame.payload);
+        return hold(peer, running, frame.payload) ? onReport(running, frame.payload) : "broken";
       case ended.type: {
         const fields = ended.decode(frame.payload);
         if (!fields || fields.reached > brokeOff) return "broken";
         peer.streams.delete(frame.stream);
+        peer.heldOctets -= running.heldOctets;
         if (fields.reached === brokeOff) {
           this.#breakOff(running);
           return undefined;
@@ -304,11 +311,15 @@ function octetsAt({ message, body }: Active, at: number): Uint8Array | undefined
   return inBody < bodyOctets ? body?.subarray(inBody) : suffix.subarray(inBody - bodyOctets);
 }
 
+function hold(peer: Peer, running: Running, { length }: Buffer): boolean {
+  running.heldOctets += length + heldCostOctets;
+  peer.heldOctets += length + heldCostOctets;
+  return peer.heldOctets <= maxHeldOctets;
+}
+
 function onForward(running: Running, payload: Buffer): undefined | "broken" {
   const fields = forward.decode(payload);
-  running.heldOctets += payload.length;
-  if (!fields || running.heldOctets > maxHeldOctets) return "broken";
-  if (![fields.reversePath, ...fields.forwardPaths].every(isEnvelopeAddress)) return "broken";
+  if (!fields || ![fields.reversePath, ...fields.forwardPaths].every(isEnvelopeAddress)) return "broken";
   const last = running.forwards.at(-1);
   if (last && fields.prefix.length === 0 && last.reversePath === fields.reversePath) {
     last.forwardPaths.push(...fields.forwardPaths);
@@ -321,8 +332,7 @@ function onForward(running: Running, payload: Buffer): undefined | "broken" {
 
 function onReport(running: Running, payload: Buffer): undefined | "broken" {
   const fields = report.decode(payload);
-  running.heldOctets += payload.length;
-  if (!fields || running.heldOctets > maxHeldOctets) return "broken";
+  if (!fields) return "broken";
   const { number, letter, status, text } = fields;
   if (running.reports.has(number) || !running.entries.some((entry) => entry.number === number)) return "broken";
   running.reports.set(number, { letter, status, text: text.slice(0, maxReportOctets), forwards: running.forwards });

@@ -36,7 +36,7 @@ export class Filler {
     core.roomCame = (channel) => this.poke(channel);
     core.waits = (channel, dueMs) => this.waits(channel, dueMs);
     core.blocked = (channel, destination) => {
-      if (core.watch.isSettled(core.clock.steadyMs())) void this.#endOverdue(channel, destination);
+      if (core.trustsAges) void this.#endOverdue(channel, destination);
     };
   }
 
@@ -107,14 +107,17 @@ export class Filler {
       const active = await this.#activate(recipient.message);
       if (active?.held || active?.deleted || active?.entries.has(recipient.number)) continue;
       if (active) jobs.push(addEntry(active, recipient));
-      else {
-        const { message, number } = recipient;
-        this.#core.committer.require([{ kind: "unclaim", message, number }]);
-      }
+      else this.#giveBack(recipient);
     }
     // Meanwhile one may have been held or deleted.
     const still = jobs.filter((job) => this.#core.active.get(job.message)?.entries.get(job.number) === job);
     if (still.length > 0) this.#core.step({ kind: "claimed", jobs: still });
+  }
+
+  /** Its message could not be read: later, maybe. */
+  #giveBack({ message, number, channel }: ClaimedRecipient): void {
+    const again = () => this.waits(channel, this.#core.clock.wallMs() + claimAgainMs);
+    this.#core.committer.require([{ kind: "unclaim", message, number }], again);
   }
 
   /** `undefined` when it cannot be read now, or is gone. */
@@ -139,7 +142,8 @@ export class Filler {
       if (claimed.kind !== "done" || claimed.value.length === 0) return;
       for (const recipient of claimed.value) {
         const active = await this.#activate(recipient.message);
-        if (!active || active.entries.has(recipient.number)) continue;
+        if (!active) this.#giveBack(recipient);
+        if (!active || active.held || active.deleted || active.entries.has(recipient.number)) continue;
         const entry = addEntry(active, recipient);
         const text = `Sorry, ${destination} could not be reached. (#4.4.1)\n${tooLong}`;
         const reported = { letter: "D", status: "4.7", text, forwards: [] };

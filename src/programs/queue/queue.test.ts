@@ -282,3 +282,54 @@ test("queue stops: no new deliveries, running ones end, the rest stays", async (
   );
   assert.deepEqual(await counts(storage), { messages: 1, recipients: 1, held: 0 });
 });
+
+test("queue tries the rest of a destination as soon as it is no longer left alone", async () => {
+  const { clock, queue, smtpd } = startQueue(new MemoryStorage(), settingsOf({ concurrencydestination: "1" }));
+  const unreachable: Fate = { letter: "Z", text: "no\n", reached: 2 };
+  const remote = new Deliverer(queue, "remote", () => unreachable);
+  smtpd.submit("1\n", ["a@far.org"]);
+  smtpd.submit("2\n", ["b@far.org"]);
+  await clock.settle();
+  assert.deepEqual(
+    remote.deliveries.map(({ queueId }) => queueId),
+    [1],
+  );
+  await clock.advance(90_000); // left alone for a minute; the first is due again after 400 seconds
+  assert.deepEqual(
+    remote.deliveries.map(({ queueId }) => queueId),
+    [1, 2],
+  );
+});
+
+test("queue tries again what became due while its result could not be written", async () => {
+  const storage = new MemoryStorage();
+  const { clock, queue, smtpd } = startQueue(storage, settingsOf({ locals: "here.org" }));
+  const local = new Deliverer(queue, "local", () => undefined);
+  smtpd.submit("x\n", ["user@here.org"]);
+  await clock.settle();
+  const apply = storage.apply.bind(storage);
+  const gate = Promise.withResolvers<void>();
+  storage.apply = async (changes) => {
+    await gate.promise;
+    return apply(changes);
+  };
+  local.fate = () => ({ letter: "Z", text: "later\n" });
+  for (const delivery of local.running) local.answer(delivery);
+  await clock.advance(150_000); // due after 100 seconds
+  gate.resolve();
+  await clock.advance(60_000);
+  assert.equal(local.deliveries.length, 2);
+});
+
+test("queue gives nothing up for its age in the moment the clock jumps", async () => {
+  const { clock, queue, events, smtpd } = startQueue(new MemoryStorage(), settingsOf({ locals: "here.org" }));
+  const local = new Deliverer(queue, "local", () => undefined);
+  smtpd.submit("x\n", ["user@here.org"]);
+  await clock.settle();
+  local.close();
+  clock.wall += 3_650 * 86_400_000;
+  const again = new Deliverer(queue, "local", () => ({ letter: "Z", text: "later\n" }));
+  await clock.settle();
+  assert.equal(again.deliveries.length, 1);
+  assert.deepEqual(texts(events).slice(-1), ["delivery"]); // and no bounce
+});

@@ -75,7 +75,7 @@ class Watch {
   }
 
   begin(): void {
-    if (this.#core.watch.behind) this.#clamp();
+    this.#clamp(); // always: the last time written down is no older than ten minutes, which is long enough for a jump
     this.#filler.lookAgain();
     this.#look();
   }
@@ -105,6 +105,7 @@ class Watch {
   #clamp(): void {
     const { clock, settings, committer } = this.#core;
     const latestMs = clock.wallMs() + longestWaitMs(settings.queuelifetime);
+    this.#core.step({ kind: "clamp", latestMs });
     committer.require([{ kind: "clamp", latestMs }], () => this.#filler.lookAgain());
   }
 }

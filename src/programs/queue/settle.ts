@@ -1,4 +1,5 @@
 import { isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
+import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
 import type { Change, FailedRecipient } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import type { Admission, Admissions } from "./admission.ts";
@@ -27,6 +28,8 @@ interface Settlement {
   readonly changes: Change[];
   readonly failures: (Change & { kind: "failed" })[];
   readonly admissions: Admission[];
+  /** When those are due again that were put off. */
+  readonly due: { readonly channel: ChannelName; readonly nextAttemptMs: number }[];
   /** Some result is final: marks against a repetition may go once it is written. */
   final: boolean;
 }
@@ -47,10 +50,9 @@ export class Settler {
   /** `whenFinal` is called once a K or D is on disk. */
   settle(active: Active, startedMs: number, results: readonly Result[], whenFinal: () => void): void {
     if (results.length === 0) return;
-    const settlement: Settlement = { changes: [], failures: [], admissions: [], final: false };
+    const settlement: Settlement = { changes: [], failures: [], admissions: [], due: [], final: false };
     const { queuelifetime } = this.#core.settings;
-    const settled = this.#core.watch.isSettled(this.#core.clock.steadyMs());
-    const last = settled && isExpired(active.message.arrivedMs, startedMs, queuelifetime);
+    const last = this.#core.trustsAges && isExpired(active.message.arrivedMs, startedMs, queuelifetime);
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       if (logNumber !== undefined) this.#log(logNumber, verdict);
@@ -86,7 +88,7 @@ export class Settler {
       case "deferred": {
         const { attempts, nextAttemptMs, text } = verdict;
         to.changes.push({ kind: "deferred", message, number, attempts, nextAttemptMs, lastReply: text });
-        this.#core.waits(channel, nextAttemptMs);
+        to.due.push({ channel, nextAttemptMs });
         return;
       }
       case "failed": {
@@ -116,11 +118,13 @@ export class Settler {
   }
 
   #write(active: Active, settlement: Settlement, whenFinal: () => void): void {
-    const { changes, failures, admissions, final } = settlement;
+    const { changes, failures, admissions, due, final } = settlement;
     if (failures.length > 0) active.failed = true;
     const written = (): void => {
       if (final) whenFinal();
       for (const admission of admissions) admission.admit();
+      // Only now: who looks before finds nothing, and it may be due by the time it is written.
+      for (const { channel, nextAttemptMs } of due) this.#core.waits(channel, nextAttemptMs);
     };
     const forwarded = admissions.flatMap((admission) => admission.changes);
     if (active.deleted) {

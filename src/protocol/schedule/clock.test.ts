@@ -12,9 +12,9 @@ const starts = [
 for (const { name, last, settled, behind } of starts) {
   test(`ClockWatch after ${name} ${settled ? "lets" : "does not let"} messages die`, () => {
     const watch = new ClockWatch(1_000 * hour, 0, last);
-    assert.equal(watch.isSettled(0), settled);
+    assert.equal(watch.isSettled(1_000 * hour, 0), settled);
     assert.equal(watch.behind, behind);
-    assert.equal(watch.isSettled(hour + 1), true);
+    assert.equal(watch.isSettled(1_001 * hour + 1, hour + 1), true);
   });
 }
 
@@ -27,8 +27,10 @@ const jumps = [
 for (const { name, by, jumped } of jumps) {
   test(`ClockWatch sees when the clock ${name}`, () => {
     const watch = new ClockWatch(1_000_000 * hour, 0, 0);
-    assert.equal(watch.observe(1_000_000 * hour + by, 60_000), jumped);
-    assert.equal(watch.isSettled(60_000), jumped === undefined);
-    assert.equal(watch.isSettled(60_001 + hour), true);
+    const wall = 1_000_000 * hour + by;
+    assert.equal(watch.isSettled(wall, 60_000), jumped === undefined, "before it is observed");
+    assert.equal(watch.observe(wall, 60_000), jumped);
+    assert.equal(watch.isSettled(wall, 60_000), jumped === undefined);
+    assert.equal(watch.isSettled(wall + hour + 1, 60_001 + hour), true);
   });
 }

@@ -25,7 +25,7 @@ export class ClockWatch {
   }
 
   observe(wallMs: number, steadyMs: number): "forward" | "back" | undefined {
-    const jumpMs = wallMs - this.#wallMs - (steadyMs - this.#steadyMs);
+    const jumpMs = this.#jumpMs(wallMs, steadyMs);
     this.#wallMs = wallMs;
     this.#steadyMs = steadyMs;
     if (Math.abs(jumpMs) <= driftMs) return undefined;
@@ -33,8 +33,13 @@ export class ClockWatch {
     return jumpMs > 0 ? "forward" : "back";
   }
 
-  /** Whether ages can be trusted enough to give a message up. */
-  isSettled(steadyMs: number): boolean {
+  /** Whether ages can be trusted enough to give a message up: no jump, also none that `observe` has still to see. */
+  isSettled(wallMs: number, steadyMs: number): boolean {
+    if (Math.abs(this.#jumpMs(wallMs, steadyMs)) > driftMs) return false;
     return this.#jumpedAtMs === undefined || steadyMs - this.#jumpedAtMs > graceMs;
+  }
+
+  #jumpMs(wallMs: number, steadyMs: number): number {
+    return wallMs - this.#wallMs - (steadyMs - this.#steadyMs);
   }
 }

@@ -6,11 +6,13 @@ const secondMs = 1_000;
 
 /**
  * When to try again what was tried at `startedMs` and failed for now. qmail's rule: with n = floor(sqrt(age in seconds)),
- * at birth + (n + skip)^2 seconds, skip 10 for local and 20 for remote. An age below 0 counts as 0.
+ * at birth + (n + skip)^2 seconds, skip 10 for local and 20 for remote. A message from the future (the clock was set
+ * back) counts as born now: else it would wait until the clock is where it was.
  */
 export function nextAttemptMs(arrivedMs: number, startedMs: number, channel: ChannelName): number {
-  const ageSeconds = Math.max(0, Math.floor((startedMs - arrivedMs) / secondMs));
-  return arrivedMs + (Math.floor(Math.sqrt(ageSeconds)) + skips[channel]) ** 2 * secondMs;
+  const bornMs = Math.min(arrivedMs, startedMs);
+  const ageSeconds = Math.floor((startedMs - bornMs) / secondMs);
+  return bornMs + (Math.floor(Math.sqrt(ageSeconds)) + skips[channel]) ** 2 * secondMs;
 }
 
 /** The longest wait between two attempts while a message is not older than that. */

@@ -173,3 +173,12 @@ test("Scheduler forgets destinations it has nothing to do with, down to the last
   assert.equal(s.running("remote"), 0);
   assert.equal(s.room("remote"), windowRecipients);
 });
+
+test("Scheduler does not leave a destination alone for longer because the clock went back", () => {
+  const made = scheduler();
+  const delivery = first(made.step({ kind: "claimed", jobs: jobs(["a.org"]) }, 1_000_000));
+  made.step(ended(delivery, 2), 1_000_000);
+  made.step({ kind: "clamp", latestMs: 500 }, 100);
+  assert.equal(made.accepts("remote", "a.org", 0, 499), false);
+  assert.equal(made.accepts("remote", "a.org", 0, 500), true);
+});

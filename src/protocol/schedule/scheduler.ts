@@ -47,6 +47,8 @@ export type SchedulerEvent =
   | { readonly kind: "drop"; readonly jobs: readonly Job[] }
   /** The operator wants the destination tried. */
   | { readonly kind: "open"; readonly channel: ChannelName; readonly destination: string }
+  /** The clock went back: no destination is left alone for longer. */
+  | { readonly kind: "clamp"; readonly latestMs: number }
   /** Results cannot be written down now: nothing starts. */
   | { readonly kind: "pause"; readonly paused: boolean }
   /** Nothing starts any more. */
@@ -151,6 +153,9 @@ export class Scheduler {
       case "open":
         this.#open(event.channel, event.destination, commands);
         break;
+      case "clamp":
+        this.#clamp(event.latestMs);
+        break;
       case "pause":
         this.#paused = event.paused;
         break;
@@ -230,6 +235,12 @@ export class Scheduler {
     lane.epoch++;
     commands.push({ kind: "open", channel, destination });
     this.#forget(this.#channels[channel], lane);
+  }
+
+  #clamp(latestMs: number): void {
+    for (const { lanes } of Object.values(this.#channels)) {
+      for (const lane of lanes.values()) lane.blockedUntilMs = Math.min(lane.blockedUntilMs, latestMs);
+    }
   }
 
   #drop(jobs: readonly Job[]): void {

@@ -14,7 +14,8 @@ export async function salvage(file: string, storage: Storage): Promise<{ message
   let lost = 0;
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(file);
+    database = new DatabaseSync(file, { defensive: false });
+    database.exec("PRAGMA writable_schema = ON"); // else nothing is read of a file that was cut
     const s = prepareStatements(database);
     for (const id of readableIds(database)) {
       const changes = attempt(() => readMessage(s, id, storage.nextId()));

@@ -90,7 +90,14 @@ const client: Row = {
       } else if (source.oneIn(30)) judge(machine.lost("gone"), holder, false);
       else {
         const reply = anyReply(source);
-        judge(machine.onReply(reply), holder, reply.code < 300);
+        const { dotSent } = holder;
+        const action = machine.onReply(reply);
+        judge(action, holder, reply.code < 300);
+        if (!dotSent || reply.code >= 300) continue;
+        assert.ok(
+          action.kind === "finished" && action.fates.some(({ letter }) => letter === "K"),
+          "taken, and sent again",
+        );
       }
     }
     if (holder.at === "over") return;

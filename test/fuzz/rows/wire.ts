@@ -67,6 +67,17 @@ function readRequest(pieces: readonly Buffer[]): readonly unknown[] {
   return [body, ...parts.filter(({ kind }) => kind !== "body")];
 }
 
+/** The octets that make a request of these parts. */
+function requestOf([body, ...parts]: readonly unknown[]): Buffer {
+  const [reversePath = "", ...forwardPaths] = parts.flatMap((part) => {
+    const { text } = part as { text?: string };
+    return text === undefined ? [] : [text];
+  });
+  const message = body as Buffer;
+  const { before, after } = frameQmqpRequest(message.length, reversePath, forwardPaths);
+  return Buffer.concat([before, message, after]);
+}
+
 const qmqp: Row = {
   name: "QMQP request",
   cases: 1_500,
@@ -86,6 +97,10 @@ const qmqp: Row = {
     const hostile = octetsOf(mutated(source, [wire.toString("latin1"), ...netstrings]));
     const whole = readRequest([hostile]);
     assert.deepEqual(readRequest(source.pieces(hostile)), whole);
+    const kinds = whole.map((part) => (part as { kind?: string }).kind);
+    if (kinds.at(-1) === "end" && !kinds.includes("overlong address")) {
+      assert.equal(hostile.indexOf(requestOf(whole)), 0, "a request that nobody would write so was taken");
+    }
     const last = whole.findIndex((part) => /end|broken/.test(JSON.stringify(part).slice(0, 20)));
     assert.ok(last < 0 || last === whole.length - 1);
   },
@@ -110,6 +125,20 @@ const qmqpReply: Row = {
   },
 };
 
+/** The obvious reader, of all octets at once. */
+function readSlowly(wire: Buffer): readonly unknown[] {
+  const all: unknown[] = [];
+  for (let at = 0; wire.length - at >= headerOctets; ) {
+    const length = wire.readUInt32BE(at);
+    if (length > maxPayloadOctets) return [...all, "broken"];
+    const start = at + headerOctets;
+    at = start + length;
+    if (at > wire.length) break;
+    all.push({ type: wire[start - 5], stream: wire.readUInt32BE(start - 4), payload: wire.subarray(start, at) });
+  }
+  return all;
+}
+
 function readFrames(pieces: readonly Buffer[]): readonly unknown[] {
   const read = createFrameReader();
   const all: unknown[] = [];
@@ -132,14 +161,18 @@ const frames: Row = {
     }));
     const wire = Buffer.concat(sent.map(({ type, stream, payload }) => encodeFrame(type, stream, payload)));
     assert.deepEqual(readFrames(source.pieces(wire)), sent);
-    const hostile = octetsOf(mutated(source, [wire.subarray(0, 400).toString("latin1")]));
-    const whole = readFrames([hostile]).filter((frame) => frame !== "broken");
-    assert.deepEqual(
-      readFrames(source.pieces(hostile))
-        .filter((frame) => frame !== "broken")
-        .slice(0, whole.length),
-      whole,
-    );
+    const size = source.pick([0, 1, maxPayloadOctets, maxPayloadOctets + 1, 2 ** 32 - 1]);
+    const head = Buffer.from([size >>> 24, size >>> 16, size >>> 8, size, 7, 0, 0, 0, 1]).toString("latin1");
+    const hostile = octetsOf(mutated(source, [wire.subarray(0, 400).toString("latin1") + head]));
+    const expected = readSlowly(hostile);
+    for (const pieces of [[hostile], source.pieces(hostile)]) {
+      const read = readFrames(pieces);
+      assert.equal(read.at(-1) === "broken", expected.at(-1) === "broken");
+      // What came in one piece with the nonsense is not believed either.
+      const frames = read.filter((frame) => frame !== "broken");
+      assert.deepEqual(frames, expected.slice(0, frames.length));
+      if (!read.includes("broken")) assert.equal(frames.length, expected.length);
+    }
   },
 };
 

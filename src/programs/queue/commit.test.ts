@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { MemoryStorage } from "../../services/storage/memory.ts";
+import type { Change, Storage } from "../../services/storage/storage.ts";
+import type { Clock } from "./clock.ts";
+import { Committer } from "./commit.ts";
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test("while what has happened cannot be written, new mail is refused and does not wait", async () => {
+  const pauses: (() => unknown)[] = [];
+  const clock: Clock = {
+    wallMs: () => 0,
+    steadyMs: () => 0,
+    soon: (call) => void setImmediate(call),
+    after: (_ms, call) => {
+      pauses.push(call);
+      return () => {};
+    },
+  };
+  let isDiskDead = true;
+  const applied: number[] = [];
+  const storage: Storage = Object.assign(new MemoryStorage(), {
+    apply: async (changes: readonly Change[]): Promise<Outcome<undefined>> => {
+      if (isDiskDead) return temporary("3.1", "cannot write the queue: disk I/O error");
+      for (const change of changes) if (change.kind === "end") applied.push(change.message);
+      return done(undefined);
+    },
+  });
+  const committer = new Committer(storage, clock, () => {});
+  const verdicts: string[] = [];
+  committer.require([{ kind: "end", message: 1 }], () => verdicts.push("required"));
+  await turn();
+  committer.offer([{ kind: "end", message: 2 }], ({ kind }) => verdicts.push(kind));
+  committer.require([{ kind: "end", message: 3 }]);
+  await turn();
+  pauses.shift()?.();
+  await turn();
+  assert.deepEqual(verdicts, ["temporary"]);
+  isDiskDead = false;
+  committer.offer([{ kind: "end", message: 4 }], ({ kind }) => verdicts.push(kind));
+  pauses.shift()?.();
+  await committer.flushed();
+  assert.deepEqual(verdicts, ["temporary", "required", "done"]);
+  assert.deepEqual(applied, [1, 3, 4]);
+});
