@@ -21,7 +21,6 @@ const wanted: readonly (readonly [string, string])[] = [
   ["prlimit", "util-linux"],
   ["mkfs.ext4", "e2fsprogs"],
   ["mkfs.xfs", "xfsprogs"],
-  ["faketime", "faketime"],
 ];
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

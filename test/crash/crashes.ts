@@ -15,6 +15,8 @@ export interface Plan {
   readonly messages: number;
   readonly crashes: number;
   readonly crash: Crash;
+  /** After such a crash no reply reaches a client: one that is read all the same promises nothing. */
+  readonly isSilencing?: boolean;
   /** Clients at once. */
   readonly sessions?: number;
   readonly exits?: readonly string[];
@@ -149,7 +151,8 @@ async function sendAll(stage: Stage, plan: Plan): Promise<Map<number, Sent>> {
       await stage.up();
       const atMs = Date.now();
       const answer = await entrance.send(stage.server(), exit.forwardPath(n), textOf(n));
-      sent.set(n, { exit: exit.name, atMs, answer });
+      const isTooLate = plan.isSilencing && stage.crashesMs.some((crashMs) => crashMs > atMs);
+      sent.set(n, { exit: exit.name, atMs, answer: isTooLate ? "doubtful" : answer });
       stage.through(sent.size);
     }
   };

@@ -24,7 +24,7 @@ for (const [fileSystem, maker] of [
 const faults: readonly (Fault & { readonly name: string; readonly exits: readonly string[] })[] = [
   {
     name: "local does not flush what was delivered",
-    exits: ["Maildir", "mbox"],
+    exits: ["Maildir", "forward"],
     file: "services/kernel/flush.js",
     from: "libc().syncfs(fd) < 0",
     to: "false",
@@ -42,7 +42,7 @@ for (const { name, exits, ...fault } of faults) {
   test(`a mutant is caught: ${name}`, { skip: unlessRoot() || without("mkfs.ext4") }, async (t) => {
     using broken = mutant(fault);
     const seed = Date.now() % 1_000_000;
-    const plan = { fileSystem: "ext4", cuts: 2, messages: 800, seed, exits, tree: broken.tree } as const;
+    const plan = { fileSystem: "ext4", cuts: 4, messages: 1_200, seed, exits, tree: broken.tree } as const;
     const result = await cutPowerUnderLoad(plan);
     t.diagnostic(summary(result));
     assert.ok(result.lost > 0, "it lost nothing: these power cuts prove nothing");
