@@ -1,5 +1,7 @@
 /** Dead buffers may come to so much before V8 is asked to look for them. */
 const mostOctets = 4_194_304;
+/** Only what comes in bulk counts: V8 keeps up with the rest, and looking costs time. */
+const leastOctets = 16_384;
 /** Every so many times also for those that have lived a while, as buffers that wait for a slow peer do. */
 const thoroughTimes = 4;
 
@@ -11,6 +13,7 @@ export function createReclaimer(): (octets: number) => void {
   let octetsSince = 0;
   let times = 0;
   return (octets) => {
+    if (octets < leastOctets) return;
     octetsSince += octets;
     if (octetsSince < mostOctets) return;
     octetsSince = 0;
