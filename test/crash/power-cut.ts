@@ -28,14 +28,10 @@ export interface Cuts extends Pick<Plan, "seed" | "messages"> {
   readonly tree?: string;
 }
 
-/** Not "mbox" and "several": what was appended to an mbox and not flushed may come back torn from a power cut. */
-const safeExits = ["Maildir", "program", "forward", "remote", "bounce"];
-
 /** Carries out so many power cuts in one load. What users' programs write lies on another disk: it is theirs to flush. */
 export async function cutPowerUnderLoad({ fileSystem, cuts, tree, ...plan }: Cuts): Promise<Result> {
   await using disk = createDisk(fileSystem);
   return await runPlan({
-    exits: safeExits,
     ...plan,
     crashes: cuts,
     crash: cutPower(disk, tree),

@@ -66,6 +66,22 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
     mbox: old + entry("second"),
   },
   {
+    name: "by a power cut that left zeros",
+    leave: () => {
+      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(box(), `${old}${entry("first").slice(0, 20)}${"\0".repeat(12)}`);
+    },
+    mbox: old + entry("second"),
+  },
+  {
+    name: "when a reader has changed what followed",
+    leave: () => {
+      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(box(), `${old}From other\n\n`);
+    },
+    mbox: `${old}From other\n\n${entry("second")}`,
+  },
+  {
     name: "at its end",
     leave: () => {
       writeFileSync(mark(), `${old.length}\nFrom first\n`);

@@ -22,7 +22,8 @@ export interface MboxDelivery {
 /**
  * Appends a message to an mbox, once, however often it is repeated and wherever it was interrupted, until the mark is
  * removed. The mark is written first: the old length and the From_ line, so that a repetition knows every octet it
- * should find; "done" is added at the end. Without a mark (home not writable) it is at least once.
+ * should find; "done" is added at the end. Each of the three writes is on disk before the next begins, or a power cut
+ * could keep the mark and lose the message. Without a mark (home not writable) it is at least once.
  */
 export async function appendOnce(delivery: MboxDelivery, signal: AbortSignal): Promise<Outcome<Stored>> {
   const first = tryLock(delivery.path);
@@ -43,7 +44,7 @@ export async function appendOnce(delivery: MboxDelivery, signal: AbortSignal): P
 }
 
 function openMbox(path: string): number {
-  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | safeFlags;
+  const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_DSYNC | safeFlags;
   const fd = openSync(path, flags, 0o600);
   if (fstatSync(fd).isFile()) return fd;
   closeSync(fd);
@@ -61,7 +62,12 @@ function append(fd: number, delivery: MboxDelivery, locked: boolean): Outcome<St
       if (size >= earlier.oldLength + entry.octets) return stored;
       if (locked) ftruncateSync(fd, earlier.oldLength);
       oldLength = locked ? earlier.oldLength : size;
-    } else if (earlier.isDone) return stored; // a reader has changed the mbox since
+    } else if (earlier.isDone)
+      return stored; // a reader has changed the mbox since
+    else if (locked && isTorn(fd, earlier.oldLength, entry)) {
+      ftruncateSync(fd, earlier.oldLength);
+      oldLength = earlier.oldLength;
+    }
     remove(delivery.mark);
   }
   const entry = entryOf(delivery.content, delivery.fromLine, isLineOpen(fd, oldLength));
@@ -77,6 +83,30 @@ function append(fd: number, delivery: MboxDelivery, locked: boolean): Outcome<St
   } finally {
     if (mark !== undefined) closeSync(mark);
   }
+}
+
+/** Whether the file ends in the beginning of the entry and then zeros: what a power cut leaves of an append. */
+function isTorn(fd: number, position: number, entry: Content): boolean {
+  const length = fstatSync(fd).size - position;
+  if (length <= 0 || length > entry.octets) return false;
+  let at = 0;
+  let isZero = false;
+  for (const piece of entry.pieces()) {
+    const expected = piece.subarray(0, length - at);
+    const there = Buffer.alloc(expected.length);
+    for (let got = 0; got < there.length; ) {
+      const more = readSync(fd, there, got, there.length - got, position + at + got);
+      if (more === 0) return false;
+      got += more;
+    }
+    for (let n = 0; n < there.length; n++) {
+      if (there[n] === 0 && expected[n] !== 0) isZero = true;
+      if (there[n] !== (isZero ? 0 : expected[n])) return false;
+    }
+    at += expected.length;
+    if (at === length) return true;
+  }
+  return true;
 }
 
 /** The octets of one mbox entry. `lineIsOpen`: what is there does not end its last line. */
@@ -121,7 +151,7 @@ function readMark(path: string): Mark | undefined {
 function writeMark(delivery: MboxDelivery, oldLength: number): number | undefined {
   try {
     remove(delivery.mark);
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | safeFlags;
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC | safeFlags;
     const fd = openSync(delivery.mark, flags, 0o600);
     writeSync(fd, `${oldLength}\n${delivery.fromLine}`, null, "latin1");
     return fd;
