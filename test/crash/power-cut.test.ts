@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { unlessRoot, without } from "../support/missing.ts";
+import { unlessLong, unlessRoot, without } from "../support/missing.ts";
 import { type Fault, mutant } from "../support/mutant.ts";
 import { summary } from "./crashes.ts";
 import { cutPowerUnderLoad } from "./power-cut.ts";
@@ -10,7 +10,7 @@ for (const [fileSystem, maker] of [
   ["xfs", "mkfs.xfs"],
 ] as const) {
   test(`power cuts under load on ${fileSystem}: all there, nothing twice, nothing torn`, {
-    skip: unlessRoot() || without(maker),
+    skip: unlessRoot() || without(maker) || (fileSystem === "xfs" && unlessLong()),
   }, async (t) => {
     const seed = Date.now() % 1_000_000;
     const result = await cutPowerUnderLoad({ fileSystem, cuts: 3, messages: 1_200, seed });
@@ -19,6 +19,8 @@ for (const [fileSystem, maker] of [
     assert.ok(result.acknowledged > 600, "most of the load went through");
   });
 }
+
+const mostLoads = 6;
 
 /** What must be noticed, or the tests above prove nothing. */
 const faults: readonly (Fault & { readonly name: string; readonly exits: readonly string[] })[] = [
@@ -41,10 +43,15 @@ const faults: readonly (Fault & { readonly name: string; readonly exits: readonl
 for (const { name, exits, ...fault } of faults) {
   test(`a mutant is caught: ${name}`, { skip: unlessRoot() || without("mkfs.ext4") }, async (t) => {
     using broken = mutant(fault);
-    const seed = Date.now() % 1_000_000;
-    const plan = { fileSystem: "ext4", cuts: 4, messages: 1_200, seed, exits, tree: broken.tree } as const;
-    const result = await cutPowerUnderLoad(plan);
-    t.diagnostic(summary(result));
-    assert.ok(result.lost > 0, "it lost nothing: these power cuts prove nothing");
+    let lost = 0;
+    // Whether one cut falls where the fault shows is chance; that none of so many does is not.
+    for (let load = 0; lost === 0 && load < mostLoads; load++) {
+      const seed = (Date.now() % 1_000_000) + load;
+      const plan = { fileSystem: "ext4", cuts: 3, messages: 800, seed, exits, tree: broken.tree } as const;
+      const result = await cutPowerUnderLoad(plan);
+      t.diagnostic(summary(result));
+      lost = result.lost;
+    }
+    assert.ok(lost > 0, "it lost nothing: these power cuts prove nothing");
   });
 }

@@ -8,3 +8,6 @@ export function without(...commands: string[]): string | false {
 
 /** For a test's `skip`: the reason unless we are root. */
 export const unlessRoot = (): string | false => process.getuid?.() !== 0 && "needs root";
+
+/** For a test's `skip`: the reason unless POSTERN_LONG is set, for what takes too long for every run. */
+export const unlessLong = (): string | false => !process.env.POSTERN_LONG && "only with POSTERN_LONG=1";

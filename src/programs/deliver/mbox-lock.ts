@@ -52,9 +52,13 @@ export function tryLock(path: string): Outcome<MboxLock> | "taken" {
   }
 }
 
-/** Linked, not created in its place: a lock is never there without its owner's name, whenever we are killed. */
+/**
+ * Linked, not created in its place, and its text flushed before: a lock is never there without its owner's name,
+ * whenever we are killed or the power goes; nobody could tell such a one from a lock of another program's.
+ */
 function makeLock(lock: string, own: string): void {
-  const fd = openSync(own, constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | safeFlags, 0o600);
+  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | constants.O_DSYNC | safeFlags;
+  const fd = openSync(own, flags, 0o600);
   writeSync(fd, ownerText());
   closeSync(fd);
   try {
