@@ -13,8 +13,13 @@ const suites: Readonly<Record<string, { readonly files: string; readonly atOnce:
   dialogues: { files: "test/dialogues/**/*.test.ts", atOnce: 2 },
   simulation: { files: "test/simulation/**/*.test.ts", atOnce: 2 },
   fuzz: { files: "test/fuzz/**/*.test.ts", atOnce: 2 },
+  frames: { files: "test/frames/**/*.test.ts", atOnce: 2 },
+  attacks: { files: "test/attacks/**/*.test.ts", atOnce: 1 },
   walls: { files: "test/walls/**/*.test.ts", atOnce: 1 },
   system: { files: "test/system/**/*.test.ts", atOnce: 1 },
+  network: { files: "test/network/**/*.test.ts", atOnce: 1 },
+  abuse: { files: "test/abuse/**/*.test.ts", atOnce: 1 },
+  faults: { files: "test/faults/**/*.test.ts", atOnce: 1 },
   crash: { files: "test/crash/**/*.test.ts", atOnce: 1 },
 };
 

@@ -6,9 +6,9 @@
  */
 import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
+import { createDisk, type Disk, type FileSystem } from "../support/disk.ts";
 import { startServer } from "../support/server.ts";
 import { type Crash, type Plan, type Result, runPlan, summary } from "./crashes.ts";
-import { createDisk, type Disk, type FileSystem } from "./disk.ts";
 
 const cutPower =
   (disk: Disk, tree: string | undefined): Crash =>

@@ -3,11 +3,11 @@ import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { programs } from "../crash/kills.ts";
 import { countDelivered, disagreements, type Ledger, queueEmpty } from "../support/load.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { startServer, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
-import { programs } from "./kills.ts";
 
 const places = 20;
 

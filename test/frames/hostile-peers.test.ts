@@ -16,6 +16,7 @@ import { encodeFrame, type Frame } from "../../src/protocol/wire/frame.ts";
 import * as submission from "../../src/protocol/wire/submission.ts";
 import * as worker from "../../src/protocol/wire/worker.ts";
 import { createQueueLink } from "../../src/services/submission/queue-link.ts";
+import { Source } from "../fuzz/source.ts";
 import {
   anyAddress,
   anyNumber,
@@ -26,7 +27,6 @@ import {
   type Kind,
   turn,
 } from "./hostile-frames.ts";
-import { Source } from "./source.ts";
 
 const seeds = 40;
 const rounds = 25;

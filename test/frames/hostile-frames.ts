@@ -7,8 +7,8 @@ import {
   headerOctets,
   maxPayloadOctets,
 } from "../../src/protocol/wire/frame.ts";
-import { mutated, readSeeds } from "./mutate.ts";
-import type { Source } from "./source.ts";
+import { mutated, readSeeds } from "../fuzz/mutate.ts";
+import type { Source } from "../fuzz/source.ts";
 
 const addresses = readSeeds("addresses");
 const reports = readSeeds("reports");

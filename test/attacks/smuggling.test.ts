@@ -4,9 +4,9 @@ import { createDataDecoder } from "../../src/protocol/smtp/data.ts";
 import { createDotStuffer } from "../../src/protocol/smtp/stuff.ts";
 import { openStage, plainControl } from "../dialogues/stage.ts";
 import { Talk } from "../dialogues/talk.ts";
+import { decodeInPieces, hasOneEnd, normalised, stuffInPieces } from "../fuzz/slow.ts";
+import { everyCut } from "../fuzz/source.ts";
 import { play } from "../support/remote-play.ts";
-import { decodeInPieces, hasOneEnd, normalised, stuffInPieces } from "./slow.ts";
-import { everyCut } from "./source.ts";
 
 /**
  * What some server somewhere takes, or took, for the end of a message though it is not CR LF . CR LF; and what becomes

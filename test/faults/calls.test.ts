@@ -2,14 +2,14 @@ import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { drain, makeMaildir } from "../crash/crashes.ts";
+import { programs } from "../crash/kills.ts";
+import { judge, type Sent } from "../crash/ledger.ts";
+import { entrances, exitFiles, exits, readPlaces, textOf } from "../crash/table.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { mailboxOf, type Server, startServer, temporaryFolder, until } from "../support/server.ts";
 import { startSmtpPeer } from "../support/smtp-peer.ts";
-import { drain, makeMaildir } from "./crashes.ts";
 import { inject, type SystemFault } from "./inject.ts";
-import { programs } from "./kills.ts";
-import { judge, type Sent } from "./ledger.ts";
-import { entrances, exitFiles, exits, readPlaces, textOf } from "./table.ts";
 
 const flushes = ["fsync", "fdatasync"];
 const writes = ["pwrite64"];

@@ -19,9 +19,9 @@ import * as submission from "../../src/protocol/wire/submission.ts";
 import type { ChannelEvents } from "../../src/services/channel/channel.ts";
 import { MemoryStorage } from "../../src/services/storage/memory.ts";
 import type { Change } from "../../src/services/storage/storage.ts";
+import { mutated, readSeeds } from "../fuzz/mutate.ts";
+import { Source } from "../fuzz/source.ts";
 import { anyAddress, anyNumber, anyText, forwardsAndEnds, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
-import { mutated, readSeeds } from "./mutate.ts";
-import { Source } from "./source.ts";
 
 const seeds = 30;
 const rounds = 25;

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { dlopen } from "node:ffi";
 import { closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder, until } from "../support/server.ts";
+import { temporaryFolder, until } from "./server.ts";
 
 export type FileSystem = "ext4" | "xfs";
 
