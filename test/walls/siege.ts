@@ -10,19 +10,20 @@ import {
   accountNames,
   type Ids,
   type ProgramName,
+  programNames,
   wallOf,
 } from "../../src/programs/supervise/walls.ts";
 import { listenTcp } from "../../src/services/kernel/sockets.ts";
 import { launch } from "../../src/services/launch/launch.ts";
 import type { LaunchPlan, Wall } from "../../src/services/launch/plan.ts";
 import { embeddedLayout } from "../../src/services/layout/layout.ts";
+import type { Targets } from "./attempt.ts";
 
 export type Pass = "javascript" | "native";
 /** Per program: what became of each attempt, "done" or why it was refused. */
 export type Siege = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
 const longestMs = 30_000;
-const programs: readonly ProgramName[] = ["smtpd", "qmqpd", "queue", "local", "deliver", "remote", "logger"];
 const [root = "", pass = "javascript", users = "one"] = process.argv.slice(2);
 
 const layout = embeddedLayout(root);
@@ -41,6 +42,8 @@ for (const folder of [home, outside]) mkdirSync(folder, { recursive: true });
 if (differ) chownSync(home, recipient.uid, recipient.gid);
 chmodSync(outside, 0o777);
 writeFileSync(join(outside, "secret"), "");
+chmodSync(join(outside, "secret"), 0o666);
+writeFileSync(join(outside, "module.cjs"), "");
 for (const folder of Object.values(folders)) {
   writeFileSync(join(folder, "secret"), "", { mode: 0o666 });
   chmodSync(join(folder, "secret"), 0o666);
@@ -48,9 +51,11 @@ for (const folder of Object.values(folders)) {
 }
 writeFileSync(join(root, "package.json"), '{"type":"module"}');
 const code = join(root, "code");
-for (const program of programs) {
-  mkdirSync(join(code, "programs", program), { recursive: true });
-  copyFileSync(join(import.meta.dirname, "hostile.ts"), join(code, "programs", program, "main.ts"));
+for (const program of programNames) {
+  const folder = join(code, "programs", program);
+  mkdirSync(folder, { recursive: true });
+  copyFileSync(join(import.meta.dirname, "hostile.ts"), join(folder, "main.ts"));
+  for (const part of ["javascript.ts", "native.ts"]) copyFileSync(join(import.meta.dirname, part), join(folder, part));
 }
 symlinkSync(outside, join(code, "way-out"));
 
@@ -69,15 +74,15 @@ const targets = {
   folders,
   code,
   outside,
-  tcpPort: typeof tcpAddress === "object" ? tcpAddress?.port : 0,
+  tcpPort: typeof tcpAddress === "object" ? (tcpAddress?.port ?? 0) : 0,
   udpPort: udp.address().port,
   unixPath,
   abstractName,
   otherPid: process.pid,
-};
+} satisfies Targets;
 
 const siege: Siege = Object.fromEntries(
-  await Promise.all(programs.map(async (program) => [program, await besiege(program, inherited.value)] as const)),
+  await Promise.all(programNames.map(async (program) => [program, await besiege(program, inherited.value)] as const)),
 );
 process.stdout.write(JSON.stringify(siege), () => process.exit(0));
 
@@ -90,7 +95,7 @@ async function besiege(program: ProgramName, listener: number): Promise<Record<s
     results = message as Record<string, string>;
   });
   const clock = setTimeout(() => child.kill("SIGKILL"), longestMs);
-  const [exitCode, signal]: unknown[] = await once(child, "exit");
+  const [[exitCode, signal]] = await Promise.all([once(child, "exit"), once(child, "disconnect")]);
   clearTimeout(clock);
   const ended = exitCode === 0 ? "as it liked" : `${exitCode ?? signal}`;
   return { "become another program": "done", ...results, ended };

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { keepAcrossExec } from "../../services/kernel/descriptors.ts";
+import { closeAtExec, keepAcrossExec } from "../../services/kernel/descriptors.ts";
 import { execute } from "../../services/kernel/execute.ts";
 import { become, dropCapabilities, forbidNewPrivileges } from "../../services/kernel/identity.ts";
 import { type PathRight, restrictByLandlock } from "../../services/kernel/landlock.ts";
@@ -25,11 +25,11 @@ export function becomeProgram(order: LaunchOrder): Failure {
   process.umask(0o077);
 
   const steps: readonly (() => Outcome<void>)[] = [
+    () => handOn(order.descriptors),
     () => setLimits(plan.wall),
     () => changeUser(plan.wall),
     () => mayRead(main, plan.wall),
     () => (plan.wall.kernel === "confined" ? confine(plan, machine, key) : done(undefined)),
-    () => handOn(order.descriptors),
   ];
   for (const step of steps) {
     const outcome = step();
@@ -99,10 +99,11 @@ function pathsOf({ code, wall }: LaunchPlan): readonly (readonly [string, PathRi
   ];
 }
 
+/** Also keeps back what whoever started `supervise` left open, by accident or not. */
 function handOn(descriptors: number): Outcome<void> {
-  for (let fd = 0; fd < descriptors; fd++) {
-    const kept = keepAcrossExec(fd);
-    if (kept.kind !== "done") return kept;
+  for (const fd of readdirSync("/proc/self/fd").map(Number)) {
+    const handed = fd < descriptors ? keepAcrossExec(fd) : closeAtExec(fd);
+    if (handed.kind !== "done") return handed;
   }
   return done(undefined);
 }

@@ -19,6 +19,9 @@ const never: CallRule = {
     ...(["mount", "umount2", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick"] as const),
     ...(["mount_setattr", "pivot_root", "chroot", "swapon", "swapoff", "quotactl", "quotactl_fd", "acct"] as const),
     ...(["name_to_handle_at", "open_by_handle_at", "fanotify_init", "fanotify_mark", "mknod", "mknodat"] as const),
+    // what Landlock lets pass on paths it has shut: modes, owners, times, attributes, watching who opens what
+    ...(["chmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchownat", "utime", "utimes", "utimensat"] as const),
+    ...(["futimesat", "setxattr", "lsetxattr", "removexattr", "lremovexattr", "inotify_add_watch"] as const),
     // other processes
     ...(["ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"] as const),
     ...(["pidfd_open", "pidfd_getfd", "pidfd_send_signal", "tkill", "setpriority", "ioprio_set"] as const),

@@ -1,0 +1,82 @@
+import { type ProgramName, programNames } from "../../src/programs/supervise/walls.ts";
+import type { Pass } from "./siege.ts";
+
+/** Who owns what; nobody else may even read it. */
+const ownPlaces: Readonly<Record<string, ProgramName | undefined>> = {
+  control: undefined,
+  users: undefined,
+  run: undefined,
+  mail: undefined,
+  alias: undefined,
+  queue: "queue",
+  log: "logger",
+  home: "deliver",
+};
+
+const confined = programNames.filter((name) => name !== "local");
+const readByLocal = [
+  "read /etc/passwd",
+  "read outside",
+  "list outside",
+  "see what is outside",
+  "go outside",
+  "read through a link in own code",
+  "read another's environment",
+  "read another's memory",
+  "list processes",
+  "load a module outside",
+];
+
+/**
+ * All that is allowed; whatever else an attempt does must be refused. `local` is root, and open: it shows here. Native
+ * code inside it is its user's own code: there is nothing to test.
+ */
+const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>>> = {
+  javascript: new Map<string, readonly ProgramName[]>([
+    ["read own code", programNames],
+    ...readByLocal.map((name): [string, readonly ProgramName[]] => [name, ["local"]]),
+    ["sqlite outside", ["local"]],
+    ["signal another process", ["local"]],
+    ["start a process", ["local"]],
+    ["start Node", ["local"]],
+    ["become another program", ["local"]],
+    ["call libc", ["local", "qmqpd"]],
+    ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd"]],
+    ["connect by TCP", ["remote"]],
+    ["send by UDP", ["remote"]],
+    ...Object.entries(ownPlaces).flatMap(([place, owner]): [string, readonly ProgramName[]][] => [
+      [`read ${place}`, ["local", ...only(owner)]],
+      [`read through a link in ${place}`, ["local"]],
+      [`write ${place}`, only(owner)],
+      [`sqlite in ${place}`, ["local", ...only(owner)]],
+    ]),
+  ]),
+  native: new Map<string, readonly ProgramName[]>([
+    ["read own code", confined],
+    ["see whether a file is there", confined],
+    ["signal itself", confined],
+    ["connect by TCP", ["remote"]],
+    ["make a UDP socket", ["remote"]],
+    ...Object.entries(ownPlaces).flatMap(([place, owner]): [string, readonly ProgramName[]][] => [
+      [`read ${place}`, only(owner)],
+      [`write ${place}`, only(owner)],
+    ]),
+  ]),
+};
+
+function only(owner: ProgramName | undefined): readonly ProgramName[] {
+  return owner ? [owner] : [];
+}
+
+/** Where what was tried and what is allowed differ: what it got away with, and what it should have been let. */
+export function disagreements(
+  program: ProgramName,
+  pass: Pass,
+  attempts: Readonly<Record<string, string>>,
+): { readonly surplus: readonly string[]; readonly absent: readonly string[] } {
+  const mayDo = (name: string): boolean => allowed[pass].get(name)?.includes(program) ?? false;
+  return {
+    surplus: Object.keys(attempts).filter((name) => attempts[name] === "done" && !mayDo(name)),
+    absent: [...allowed[pass].keys()].filter((name) => mayDo(name) && attempts[name] !== "done"),
+  };
+}
