@@ -1,4 +1,4 @@
-import { existsSync, renameSync, statSync } from "node:fs";
+import { existsSync, lstatSync, renameSync, statSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { salvage } from "./salvage.ts";
@@ -42,7 +42,10 @@ const maxCheckedOctets = 268_435_456;
 
 /** What is wrong with the file, if anything. */
 function findDamage(file: string): string | undefined {
-  if (!existsSync(file)) return undefined;
+  const there = lstatSync(file, { throwIfNoEntry: false });
+  if (!there) return undefined;
+  // A link is refused below: somebody made it, and there may be a queue at its end.
+  if (!there.isFile() && !there.isSymbolicLink()) return "it is no regular file";
   const database = new DatabaseSync(file);
   try {
     const tables = ["message", "recipient", "destination", "failure"];

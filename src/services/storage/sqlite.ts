@@ -65,6 +65,8 @@ class SqliteStorage implements Storage {
   #reservedId = 0;
   #instance = "";
   #lastClockMs = 0;
+  /** Whether what the log holds may be in memory only: a flush failed, or nobody knows how the last process ended. */
+  #distrustsLog = true;
   /** Messages of transactions whose flush failed: refused, and yet perhaps in the file when it is opened again. */
   #doubtful = new Set<number>();
 
@@ -157,6 +159,8 @@ class SqliteStorage implements Storage {
     try {
       prepareSchema(database);
       database.exec(`PRAGMA max_page_count = ${this.#maxPages}`);
+      if (this.#distrustsLog) emptyLog(database);
+      this.#distrustsLog = false;
       this.#synchronous = true;
       this.#opened = { database, s: prepareStatements(database) };
     } catch (error) {
@@ -212,6 +216,7 @@ class SqliteStorage implements Storage {
       if (this.#opened?.database.isTransaction) this.#opened.s.rollback.run();
       if (isFull(error)) return;
       for (const change of changes) if (change.kind === "message") this.#doubtful.add(change.message.id);
+      this.#distrustsLog = true;
       this.#forsake();
     } catch {
       this.#opened = undefined; // it could not even be closed: the next use opens the file afresh
@@ -221,6 +226,19 @@ class SqliteStorage implements Storage {
   #undoDoubtful(s: Statements, changes: readonly Change[]): void {
     const coming = new Set(changes.map((change) => (change.kind === "message" ? change.message.id : 0)));
     for (const message of this.#doubtful) if (!coming.has(message)) applyChange(s, { kind: "end", message });
+  }
+}
+
+/**
+ * Takes the log over into the file, flushed, and cuts it to nothing. After a failed flush the kernel calls pages clean
+ * that the disk never got: a log with such a hole ends there after a power cut, and all that was added later is lost.
+ * A full disk may have no room for it, and must not keep the queue from starting.
+ */
+function emptyLog(database: DatabaseSync): void {
+  try {
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  } catch (error) {
+    if (!isFull(error)) throw error;
   }
 }
 
