@@ -34,10 +34,14 @@ export class Actions {
 
   /** Deliveries under way end as they end; nothing of it starts until it is released. */
   #hold({ id }: ListedMessage): void {
-    this.#core.dropWaiting(id);
-    const active = this.#core.active.get(id);
-    if (active) active.held = true;
-    this.#core.committer.require([{ kind: "hold", message: id }]);
+    const keep = (): void => {
+      this.#core.active.touch(id);
+      this.#core.dropWaiting(id);
+      const active = this.#core.active.get(id);
+      if (active) active.held = true;
+    };
+    keep();
+    this.#core.committer.require([{ kind: "hold", message: id }], keep); // again: it may have been claimed meanwhile
   }
 
   #release({ id, recipients }: ListedMessage): void {
@@ -45,6 +49,7 @@ export class Actions {
     if (active) active.held = false;
     const claimed = [...(active?.entries.keys() ?? [])];
     this.#core.committer.require([{ kind: "release", message: id, claimed }], () => {
+      this.#core.active.touch(id);
       for (const { channel } of recipients) this.#core.waits(channel, this.#core.clock.wallMs());
     });
   }
@@ -59,6 +64,12 @@ export class Actions {
       this.#core.require(active, [{ kind: "hold", message: id }]);
       return;
     }
-    this.#core.committer.require([{ kind: "end", message: id }], () => this.#core.log({ event: "end", message: id }));
+    this.#core.committer.require([{ kind: "end", message: id }], () => {
+      this.#core.active.touch(id);
+      this.#core.dropWaiting(id);
+      const claimed = this.#core.active.get(id); // meanwhile
+      if (claimed) claimed.deleted = true;
+      this.#core.log({ event: "end", message: id });
+    });
   }
 }

@@ -27,16 +27,45 @@ export interface Active {
   body: Buffer | undefined;
 }
 
+export interface Read {
+  readonly id: number;
+  stale: boolean;
+}
+
 /** All bodies kept in memory together. */
 const maxCachedOctets = 33_554_432;
 
 /** The messages that have recipients in memory: as many as the scheduler's windows hold at most. */
 export class ActiveMessages {
   readonly #messages = new Map<number, Active>();
+  readonly #reads = new Set<Read>();
   #cachedOctets = 0;
+
+  get size(): number {
+    return this.#messages.size;
+  }
+  get cachedOctets(): number {
+    return this.#cachedOctets;
+  }
 
   get(id: number): Active | undefined {
     return this.#messages.get(id);
+  }
+
+  /** Begins to read a message from disk. What comes is worth nothing when `read.stale` is set in the meantime. */
+  beginRead(id: number): Read {
+    const read = { id, stale: false };
+    this.#reads.add(read);
+    return read;
+  }
+
+  endRead(read: Read): void {
+    this.#reads.delete(read);
+  }
+
+  /** The message on disk has changed. */
+  touch(id: number): void {
+    for (const read of this.#reads) if (read.id === id) read.stale = true;
   }
 
   /** A message that was just stored; `body` is kept if there is room. */
@@ -75,6 +104,7 @@ export class ActiveMessages {
     if (active.body) this.#cachedOctets -= active.body.length;
     active.body = undefined;
     this.#messages.delete(active.message.id);
+    this.touch(active.message.id);
   }
 }
 

@@ -32,6 +32,11 @@ export class Committer {
     this.#trouble = trouble;
   }
 
+  /** Groups that wait for the transaction under way. */
+  get waiting(): number {
+    return this.#groups.length;
+  }
+
   /** Tries once: a new message, which can be refused. */
   offer(changes: readonly Change[], settled: (outcome: Outcome<undefined>) => void): void {
     const written = () => settled({ kind: "done", value: undefined });

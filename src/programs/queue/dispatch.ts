@@ -77,6 +77,10 @@ export class Dispatch {
     core.start = (delivery) => this.#start(delivery);
   }
 
+  get heldOctets(): number {
+    return this.#peers.values().reduce((sum, peer) => sum + peer.heldOctets, 0);
+  }
+
   connect(channelName: ChannelName, connect: (events: ChannelEvents) => Channel): void {
     const peer: Peer = { channelName, channel: undefined, streams: new Map(), lastStream: 0, heldOctets: 0 };
     peer.channel = connect({

@@ -43,7 +43,10 @@ export class Filler {
   /** Something of that channel waits on disk, or may, from then on. */
   waits(channel: ChannelName, dueMs: number): void {
     const fill = this.#channels[channel];
-    if (dueMs >= fill.dueMs) return;
+    if (dueMs >= fill.dueMs) {
+      this.poke(channel); // what is due before it may be overdue, its timer late: the clock was set forward
+      return;
+    }
     fill.dueMs = dueMs;
     if (!fill.busy && dueMs < fill.timerMs) this.#setTimer(fill);
   }
@@ -124,8 +127,11 @@ export class Filler {
   async #activate(id: number): Promise<Active | undefined> {
     const active = this.#core.active.get(id);
     if (active) return active;
+    const read = this.#core.active.beginRead(id);
     const message = await this.#core.storage.message(id);
-    // Between the question and the answer nothing else may have brought it in: looked up again.
+    this.#core.active.endRead(read);
+    if (read.stale) return this.#activate(id);
+    // Between the question and the answer something else may have brought it in: looked up again.
     const now = this.#core.active.get(id);
     return now ?? (message.kind === "done" && message.value ? this.#core.active.addStored(message.value) : undefined);
   }

@@ -60,6 +60,10 @@ export class Intake {
     this.#admissions = admissions;
   }
 
+  get heldOctets(): number {
+    return this.#heldOctets;
+  }
+
   /** From now on whatever comes is refused for now. */
   close(): void {
     this.#closed = true;

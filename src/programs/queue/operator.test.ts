@@ -5,6 +5,17 @@ import { ask, Deliverer, delivers, settingsOf, startQueue } from "./queue.testin
 
 const settings = settingsOf({ locals: "here.org", concurrencyremote: "1" });
 
+/** A store that answers for a message as it was when it was asked, but not before it is told to. */
+class SlowStorage extends MemoryStorage {
+  answers = Promise.withResolvers<void>();
+
+  override async message(id: number) {
+    const message = await super.message(id);
+    await this.answers.promise;
+    return message;
+  }
+}
+
 async function filled() {
   const bench = startQueue(new MemoryStorage(), settings);
   const remote = new Deliverer(bench.queue, "remote", () => ({ letter: "Z", text: "later\n", reached: 1 }));
@@ -156,3 +167,21 @@ test("operator reads a long queue by pages", async () => {
   assert.deepEqual(rows.at(-1), { end: { count: 1_202 } });
   assert.equal(rows.length, 1_203);
 });
+
+for (const command of ["hold", "delete"]) {
+  test(`operator's ${command} counts for a message that is being read from disk`, async () => {
+    const storage = new SlowStorage();
+    const before = startQueue(storage, settings);
+    before.smtpd.submit("x\n", ["a@one.org"]);
+    await before.clock.settle();
+    storage.reopen();
+    const { queue, clock } = startQueue(storage, settings);
+    await clock.settle();
+    await ask(queue, clock, { command, filter: { ids: [1] } });
+    storage.answers.resolve();
+    await clock.settle();
+    const remote = new Deliverer(queue, "remote", delivers);
+    await clock.settle();
+    assert.equal(remote.deliveries.length, 0);
+  });
+}

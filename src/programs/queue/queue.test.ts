@@ -223,7 +223,7 @@ test("queue delivers again at once what a broken channel left open, and defers i
 
 test("queue queues a forward in the transaction of its report", async () => {
   const storage = new MemoryStorage();
-  const { clock, queue, smtpd } = startQueue(storage, settingsOf({ locals: "here.org" }));
+  const { clock, queue, smtpd, events } = startQueue(storage, settingsOf({ locals: "here.org" }));
   const batches: string[][] = [];
   const apply = storage.apply.bind(storage);
   storage.apply = (changes) => {
@@ -248,6 +248,8 @@ test("queue queues a forward in the transaction of its report", async () => {
     [...local.deliveries.slice(1), ...remote.deliveries].map(({ body }) => body),
     [expected, expected],
   );
+  const texts = events.flatMap((event) => (event.event === "delivery" ? [event.text] : []));
+  assert.equal(texts[0], "did 0+1+0\nqp 2\n", "§17.127 the forward's number in the success text");
   assert.deepEqual(await counts(storage), { messages: 0, recipients: 0, held: 0 });
   assert.equal(value(await storage.chunk(1, 0)), undefined);
 });
@@ -332,4 +334,30 @@ test("queue gives nothing up for its age in the moment the clock jumps", async (
   await clock.settle();
   assert.equal(again.deliveries.length, 1);
   assert.deepEqual(texts(events).slice(-1), ["delivery"]); // and no bounce
+});
+
+test("queue ends a message that was read from disk before its last results were written there", async () => {
+  const storage = new MemoryStorage();
+  const settings = settingsOf({ locals: "here.org" });
+  const before = startQueue(storage, settings);
+  before.smtpd.submit("x\n", ["user@here.org", "a@far.org"]);
+  await before.clock.settle();
+  const read = storage.message.bind(storage);
+  const second = Promise.withResolvers<void>();
+  let reads = 0;
+  storage.message = async (id) => {
+    const message = await read(id); // that of the first channel is answered at once, the other one's later
+    if (++reads === 2) await second.promise;
+    return message;
+  };
+  const { clock, queue } = startQueue(storage.reopen(), settings);
+  const channels = [new Deliverer(queue, "local", delivers), new Deliverer(queue, "remote", delivers)];
+  await clock.settle();
+  second.resolve();
+  await clock.settle();
+  assert.deepEqual(
+    channels.map(({ deliveries }) => deliveries.length),
+    [1, 1],
+  );
+  assert.deepEqual(await counts(storage), { messages: 0, recipients: 0, held: 0 });
 });

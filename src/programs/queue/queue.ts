@@ -1,5 +1,6 @@
 import type { Settings } from "../../protocol/control/table.ts";
 import { longestWaitMs } from "../../protocol/schedule/retry.ts";
+import { windowRecipients } from "../../protocol/schedule/scheduler.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
 import { Actions } from "./actions.ts";
 import { Admissions } from "./admission.ts";
@@ -13,11 +14,24 @@ import { Settler } from "./settle.ts";
 /** Makes a channel that tells us of its frames: a socket's in production, a fake one in tests. */
 export type Connect = (events: ChannelEvents) => Channel;
 
+/** How much the queue has in memory. Each has a bound, however much waits on disk. */
+export interface Sizes {
+  readonly messages: number;
+  readonly local: number;
+  readonly remote: number;
+  readonly destinations: number;
+  readonly unwrittenGroups: number;
+  readonly cachedOctets: number;
+  readonly incomingOctets: number;
+  readonly reportedOctets: number;
+}
+
 export interface Queue {
   /** Connects a program by its name: `local` and `remote` deliver, whoever else there is hands in mail. */
   connect(name: string, connect: Connect): void;
   operate(line: string, uid: number, answer: Answer): Promise<void>;
   reload(settings: Settings): void;
+  sizes(): Sizes;
   /** Nothing new starts; what runs has `stopMs` to end; then all is written and the store closed. */
   stop(): Promise<void>;
 }
@@ -48,6 +62,16 @@ export function createQueue(options: CoreOptions): Queue {
     },
     operate: (line, uid, answer) => operator.serve(line, uid, answer),
     reload: (settings) => core.reload(settings),
+    sizes: () => ({
+      messages: core.active.size,
+      local: windowRecipients - core.scheduler.room("local"),
+      remote: windowRecipients - core.scheduler.room("remote"),
+      destinations: core.scheduler.destinations,
+      unwrittenGroups: core.committer.waiting,
+      cachedOctets: core.active.cachedOctets,
+      incomingOctets: intake.heldOctets,
+      reportedOctets: dispatch.heldOctets,
+    }),
     async stop() {
       intake.close();
       watch.stop();

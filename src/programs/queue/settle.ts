@@ -55,8 +55,8 @@ export class Settler {
     const last = this.#core.trustsAges && isExpired(active.message.arrivedMs, startedMs, queuelifetime);
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
-      if (logNumber !== undefined) this.#log(logNumber, verdict);
-      this.#take(active, entry, verdict, reported, settlement);
+      const queued = this.#take(active, entry, verdict, reported, settlement);
+      if (logNumber !== undefined) this.#log(logNumber, verdict, queued);
     }
     this.#write(active, settlement, whenFinal);
     for (const { entry } of results) this.#core.active.remove(active, entry.number);
@@ -71,25 +71,31 @@ export class Settler {
     return { kind: "failed", status: "4.6", text: "This message was forwarded too often within this server." };
   }
 
-  #log(delivery: number, { kind, text }: Verdict): void {
+  /** As which messages its forwards were queued is known only here. */
+  #log(delivery: number, { kind, text }: Verdict, queued: readonly number[]): void {
     const result = kind === "delivered" ? "success" : kind === "deferred" ? "deferral" : "failure";
-    this.#core.log({ event: "delivery", delivery, result, text });
+    const forwarded = queued.map((id) => `qp ${id}\n`).join("");
+    this.#core.log({ event: "delivery", delivery, result, text: text + forwarded });
   }
 
-  #take(active: Active, entry: Entry, verdict: Verdict, { forwards }: Reported, to: Settlement): void {
+  /** The ids of the messages that are to be queued with it. */
+  #take(active: Active, entry: Entry, verdict: Verdict, { forwards }: Reported, to: Settlement): readonly number[] {
     const { message, number, channel } = entry;
     switch (verdict.kind) {
       case "delivered":
         active.remaining--;
         to.final = true;
         to.changes.push({ kind: "delivered", message, number });
-        for (const forward of active.deleted ? [] : forwards) to.admissions.push(this.#forward(active, forward));
-        return;
+        return (active.deleted ? [] : forwards).map((forward) => {
+          const id = this.#core.storage.nextId();
+          to.admissions.push(this.#forward(active, id, forward));
+          return id;
+        });
       case "deferred": {
         const { attempts, nextAttemptMs, text } = verdict;
         to.changes.push({ kind: "deferred", message, number, attempts, nextAttemptMs, lastReply: text });
         to.due.push({ channel, nextAttemptMs });
-        return;
+        return [];
       }
       case "failed": {
         active.remaining--;
@@ -98,18 +104,16 @@ export class Settler {
           channel === "local" ? this.#core.router.stripVirtualPrefix(entry.forwardPath) : entry.forwardPath;
         const { status, text } = verdict;
         to.failures.push({ kind: "failed", message, number, forwardPath, status, text });
-        return;
+        return [];
       }
       default:
-        verdict satisfies never;
+        return verdict satisfies never;
     }
   }
 
   /** The message itself again, behind `prefix`: its body is shared, not copied. */
-  #forward({ message }: Active, { reversePath, prefix, forwardPaths }: Forward): Admission {
-    const { storage, clock } = this.#core;
-    const id = storage.nextId();
-    const arrivedMs = clock.wallMs();
+  #forward({ message }: Active, id: number, { reversePath, prefix, forwardPaths }: Forward): Admission {
+    const arrivedMs = this.#core.clock.wallMs();
     const received = receivedLine(id, "by local", arrivedMs);
     const { bodyKind, uid, body, bodyOctets, suffix } = message;
     const before = Buffer.concat([received, prefix, message.prefix]);

@@ -113,6 +113,11 @@ export class Scheduler {
     return windowRecipients - this.#channels[channel].claimed;
   }
 
+  /** Destinations that something is known of. */
+  get destinations(): number {
+    return this.#channels.local.lanes.size + this.#channels.remote.lanes.size;
+  }
+
   /** Whether a recipient of new mail may stay in memory, when `reserved` others are about to. */
   accepts(channel: ChannelName, destination: string, reserved: number, nowMs: number): boolean {
     const state = this.#channels[channel];
