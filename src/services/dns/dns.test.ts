@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type DnsRecord, type DnsRule, startDnsServer } from "../../../test/support/dns-server.ts";
+import { type DnsRecord, type DnsRule, malformationNames, startDnsServer } from "../../../test/support/dns-server.ts";
 import { createDns, type Dns } from "./dns.ts";
 
 const a = (address: string, ttl = 60): DnsRecord => ({ type: "A", address, ttl });
 const aaaa = (address: string): DnsRecord => ({ type: "AAAA", address });
 const mx = (preference: number, exchange: string): DnsRecord => ({ type: "MX", preference, exchange });
 const answer = (...records: DnsRecord[]): DnsRule => ({ kind: "answer", records });
+const alias = (name: string, target: string): DnsRecord => ({ type: "CNAME", name, target });
+const chain = (length: number) => Array.from({ length }, (_, n) => alias(`h${n}.example`, `h${n + 1}.example`));
 const many = Array.from({ length: 150 }, (_, n) => mx(n, `mx${n}.example`));
 
 const cases: {
@@ -109,6 +111,60 @@ const cases: {
     get: { kind: "found", values: ["192.0.2.7"] },
   },
   {
+    name: "does not take FORMERR for an answer",
+    rules: [["d.example *", { kind: "formerr" }]],
+    ask: async (dns) => (await dns.mx("d.example")).kind,
+    get: "unknown",
+  },
+  {
+    name: "does not take NOTIMP for an answer",
+    rules: [["d.example *", { kind: "notimp" }]],
+    ask: async (dns) => (await dns.mx("d.example")).kind,
+    get: "unknown",
+  },
+  {
+    name: "waits for an answer that is late",
+    rules: [["h.example A", { kind: "late", afterMs: 200, records: [a("192.0.2.1")] }]],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.1"] },
+  },
+  {
+    name: "is not stopped by 64 KB of something else",
+    rules: [["d.example MX", { kind: "truncated", records: [{ type: "TXT", octets: 64_000 }, mx(1, "mx.example")] }]],
+    ask: (dns) => dns.mx("d.example"),
+    get: { kind: "found", values: [{ name: "mx.example", preference: 1 }] },
+  },
+  {
+    name: "does not take an alias that leads to itself for an answer",
+    rules: [
+      ["h.example *", answer(alias("h.example", "i.example"))],
+      ["i.example *", answer(alias("i.example", "h.example"))],
+    ],
+    ask: async (dns) => (await dns.addresses("h.example")).kind,
+    get: "unknown",
+  },
+  {
+    name: "does not take an alias alone for an answer",
+    rules: [
+      ["h.example *", answer(alias("h.example", "i.example"))],
+      ["i.example A", answer(a("192.0.2.1"))],
+    ],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "found", values: ["192.0.2.1"] },
+  },
+  {
+    name: "follows 20 aliases that come with the answer",
+    rules: [["h0.example A", answer(...chain(20), { ...a("192.0.2.1"), name: "h20.example" })]],
+    ask: (dns) => dns.addresses("h0.example"),
+    get: { kind: "found", values: ["192.0.2.1"] },
+  },
+  {
+    name: "sees that an alias leads to a name without addresses",
+    rules: [["h.example *", answer(alias("h.example", "i.example"))]],
+    ask: (dns) => dns.addresses("h.example"),
+    get: { kind: "none" },
+  },
+  {
     name: "passes over forged answers",
     rules: [["h.example A", { kind: "forged first", forged: [a("192.0.2.66")], records: [a("192.0.2.1")] }]],
     ask: (dns) => dns.addresses("h.example"),
@@ -140,6 +196,29 @@ for (const { name, rules, ask, get } of cases) {
     const { server, dns } = await startDns(rules);
     await using _ = server;
     assert.deepEqual(await ask(dns), get);
+  });
+}
+
+for (const how of malformationNames) {
+  test(`Dns does not take an answer with ${how} for "no such"`, async () => {
+    const records = [mx(1, "mx.example"), mx(2, "mx2.example")];
+    const { server, dns } = await startDns([["d.example MX", { kind: "malformed", how, records }]]);
+    await using _ = server;
+    const answer = await dns.mx("d.example");
+    if (answer.kind === "found")
+      assert.deepEqual(
+        answer.values.map(({ name }) => name),
+        ["mx.example", "mx2.example"],
+      );
+    else assert.equal(answer.kind, "unknown");
+  });
+}
+
+for (const how of ["id", "question", "port", "address"] as const) {
+  test(`Dns takes nothing with a forged ${how}`, async () => {
+    const { server, dns } = await startDns([["h.example A", { kind: "forged first", how, forged: [a("192.0.2.66")] }]]);
+    await using _ = server;
+    assert.equal((await dns.addresses("h.example")).kind, "unknown");
   });
 }
 
