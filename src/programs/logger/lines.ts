@@ -39,3 +39,17 @@ export function createLineCutter(): (chunk: Buffer) => WholeLines {
     return { octets, dropped: fits ? 0 : 1 };
   };
 }
+
+/**
+ * Marks each line with the program that sent it, as the last member of the JSON object that it should be: whatever else
+ * it says of its origin, readers take the last. What cannot be an object is dropped.
+ */
+export function createStamp(program: string): (lines: WholeLines) => WholeLines {
+  const stamp = `,"program":${JSON.stringify(program)}}\n`;
+  return ({ octets, dropped }) => {
+    const lines = Buffer.concat(octets).toString("latin1").split("\n").slice(0, -1); // one character, one octet
+    const objects = lines.filter((line) => line.endsWith("}"));
+    const stamped = objects.map((line) => line.slice(0, -1) + stamp).join("");
+    return { octets: [Buffer.from(stamped, "latin1")], dropped: dropped + lines.length - objects.length };
+  };
+}

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createLineCutter, maxLineOctets } from "./lines.ts";
+import { createLineCutter, createStamp, maxLineOctets } from "./lines.ts";
 import { type Keeping, type LogFile, openLogFile } from "./log-file.ts";
 
 const long = "x".repeat(maxLineOctets);
@@ -31,6 +31,37 @@ for (const { name, sent, got, dropped } of cases) {
       assert.deepEqual({ got: Buffer.concat(seen).toString(), dropped: lost }, { got, dropped });
     });
   }
+}
+
+const lines = [
+  { name: "an event", sent: '{"event":"end"}', read: { event: "end", program: "smtpd" } },
+  {
+    name: "one that claims another origin",
+    sent: '{"program":"queue","event":"x"}',
+    read: { event: "x", program: "smtpd" },
+  },
+  {
+    name: "one that claims it within",
+    sent: '{"a":{"program":"queue"}}',
+    read: { a: { program: "queue" }, program: "smtpd" },
+  },
+  { name: "octets of any kind", sent: '{"a":"\u00fc\u2028"}', read: { a: "\u00fc\u2028", program: "smtpd" } },
+  { name: "an object that leaves room for a claim after ours", sent: '{"program":"queue","a":{}', read: undefined },
+  { name: "a text that ends as an object does", sent: '{"program":"queue","a":"}', read: undefined },
+  { name: "an object and a space", sent: '{"program":"queue"} ', read: "dropped" },
+  { name: "an empty line", sent: "", read: "dropped" },
+  { name: "what is no object", sent: '"}', read: undefined },
+] as const;
+
+for (const { name, sent, read } of lines) {
+  test(`createStamp() leaves no doubt where ${name} came from`, () => {
+    const { octets, dropped } = createStamp("smtpd")({ octets: [Buffer.from(`${sent}\n`)], dropped: 0 });
+    const [line = "", rest] = Buffer.concat(octets).toString().split("\n");
+    assert.equal(dropped, read === "dropped" ? 1 : 0);
+    if (read === "dropped") assert.deepEqual([line, rest], ["", undefined]);
+    else if (read === undefined) assert.throws(() => JSON.parse(line), SyntaxError);
+    else assert.deepEqual([JSON.parse(line), rest], [read, ""]);
+  });
 }
 
 function inFolder(check: (folder: string, open: (keeping: Keeping) => LogFile) => void): void {

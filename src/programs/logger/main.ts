@@ -4,7 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Logged } from "../../protocol/event/event.ts";
 import { done, permanent } from "../../protocol/outcome.ts";
 import { runProgram } from "../../services/program/program.ts";
-import { createLineCutter } from "./lines.ts";
+import { createLineCutter, createStamp } from "./lines.ts";
 import { openLogFile } from "./log-file.ts";
 
 /** Chunks taken together before they are written, at most: a turn of the loop, or this many. */
@@ -37,10 +37,15 @@ runProgram("logger", async ({ settings, facts }) => {
   return done({
     peer(name, socket) {
       const cut = createLineCutter();
+      const stamp = createStamp(name);
       peers.add(socket);
       socket.on("data", (chunk: Buffer) => {
-        const { octets, dropped } = cut(chunk);
-        add(dropped > 0 ? [...octets, note(`a line of ${name} was too long and was not logged`)] : octets);
+        const { octets, dropped } = stamp(cut(chunk));
+        add(
+          dropped > 0
+            ? [...octets, note(`${dropped} lines of ${name} were too long or no events: not logged`)]
+            : octets,
+        );
       });
       socket.on("error", () => {});
       socket.on("close", () => peers.delete(socket));

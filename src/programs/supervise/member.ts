@@ -4,6 +4,7 @@ import { launch } from "../../services/launch/launch.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 import { exitMisconfigured, type FromSupervise } from "../../services/program/message.ts";
 import { afterDeath } from "./backoff.ts";
+import { guardChannel } from "./channel-guard.ts";
 import { relayComplaints } from "./complaints.ts";
 import type { ProgramName } from "./walls.ts";
 
@@ -34,6 +35,8 @@ export interface Death {
 
 const helloTimeoutMs = 30_000;
 const lastWordsTimeoutMs = 500;
+/** A program that takes none of what it is sent would hold a descriptor of ours for each restart of its peers. */
+const maxInTransit = 64;
 /** stdin, stdout, stderr and the channel come first. */
 const firstListener = 4;
 
@@ -90,12 +93,12 @@ export class Member {
     const fds = Object.values(this.#options.listeners).flat();
     const child = launch(this.plan, { stdio: ["ignore", "ignore", "pipe", "ipc", ...fds, ...this.#options.held] });
     this.#child = child;
+    if (child.pid !== undefined) guardChannel(child, () => this.#breached(child));
     this.#saidHello = false;
     this.#startedMs = performance.now();
     const hello = setTimeout(() => child.kill("SIGKILL"), helloTimeoutMs);
     if (child.stderr) relayComplaints(child.stderr, this.#events.onComplaint);
-    child.on("message", (message: unknown, handle: unknown) => {
-      (handle as Socket | undefined)?.destroy?.(); // nobody hands us sockets
+    child.on("message", (message: unknown) => {
       if (kindOf(message) === "hello" && !this.#saidHello) {
         clearTimeout(hello);
         this.#saidHello = true;
@@ -132,6 +135,7 @@ export class Member {
     this.#child.send(message, socket, { keepOpen: false }, () => {
       if (socket) this.#arrived(socket);
     });
+    if (this.#inTransit.size > maxInTransit) this.kill();
   }
 
   /** Resolves when the process is gone: by itself within `graceMs`, or killed. It is not started again. */
@@ -170,6 +174,11 @@ export class Member {
     if (this.#stopping || misconfigured) return;
     this.#restarts++;
     this.#again = setTimeout(() => this.start(), waitMs);
+  }
+
+  #breached(child: ChildProcess): void {
+    this.#events.onComplaint(`postern: ${this.name}: said on its channel what no program of ours says; it is ended`);
+    child.kill("SIGKILL");
   }
 
   #arrived(socket: Socket): void {

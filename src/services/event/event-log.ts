@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { Event, Logged } from "../../protocol/event/event.ts";
+import type { Event } from "../../protocol/event/event.ts";
 
 export interface EventLog {
   /** Notes an event; it leaves with the others of the next few milliseconds. Never waits, never throws. */
@@ -15,7 +15,8 @@ const maxPendingOctets = 1_048_576;
 /** A write for each turn of the loop cost smtpd a third of its time. */
 const gatherMs = 20;
 
-export function createEventLog(program: string): EventLog {
+/** `logger` adds which program it is: it would believe nobody. */
+export function createEventLog(): EventLog {
   let socket: Socket | undefined;
   let lines: string[] = [];
   let pendingOctets = 0;
@@ -33,10 +34,7 @@ export function createEventLog(program: string): EventLog {
     lines = [];
     pendingOctets = 0;
   };
-  const line = (event: Event): string => {
-    const logged: Logged = { timeMs: Date.now(), program, ...event };
-    return `${JSON.stringify(logged)}\n`;
-  };
+  const line = (event: Event): string => `${JSON.stringify({ timeMs: Date.now(), ...event })}\n`;
 
   return {
     log(event) {

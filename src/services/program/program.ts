@@ -29,7 +29,7 @@ export interface Program {
  */
 export function runProgram(name: string, begin: (given: Given) => Promise<Outcome<Program>>): void {
   process.title = `postern: ${name}`;
-  const events = createEventLog(name);
+  const events = createEventLog();
   let program: Program | undefined;
   let stopping = false;
   const early: (() => void)[] = [];
