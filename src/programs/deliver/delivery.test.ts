@@ -17,8 +17,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { deliveredToLine } from "../../protocol/dot-qmail/environment.ts";
 import { homeBelow, homeGiven, homeMade } from "../../protocol/wire/worker.ts";
+import { nodeFiles } from "../../services/maildir/files.ts";
 import { makeMaildir } from "../../services/maildir/folder.ts";
 import { type Delivered, deliver, type ProgramRequest, type Ran } from "./delivery.ts";
+import { realGround } from "./ground.ts";
 import { openHome } from "./home.ts";
 import { maxMemoryOctets, receiveMessage } from "./message.ts";
 import { createStore } from "./stores.ts";
@@ -69,9 +71,8 @@ async function play(
   }
   try {
     return await deliver(task, opened.value, received, {
-      store: createStore(),
+      store: createStore({ ...realGround(), nowMs: () => 0 }),
       runProgram: async (request) => programs?.(request) ?? { exitCode: 0, signalled: false, output: "" },
-      nowMs: () => 0,
       signal: AbortSignal.timeout(60_000),
     });
   } finally {
@@ -85,7 +86,7 @@ const stored = (...path: string[]) =>
 const trace = "Return-Path: <a@b>\nDelivered-To: joe@example.org\n";
 
 test("deliver() stores with both trace lines when there is no .qmail", async () => {
-  makeMaildir(join(home, "Maildir"));
+  makeMaildir(nodeFiles, join(home, "Maildir"));
   assert.equal(line(await play({})), "Kdid 1+0+0\n");
   assert.deepEqual(stored("Maildir"), [`${trace}Subject: x\n\nbody\n`]);
 });
@@ -250,7 +251,7 @@ for (const { ran, report } of ends) {
 }
 
 test("deliver() keeps Maildir lines done when a later line is deferred, until the last attempt", async () => {
-  makeMaildir(join(home, "Maildir"));
+  makeMaildir(nodeFiles, join(home, "Maildir"));
   writeFileSync(join(home, ".qmail"), "./Maildir/\n./box\n./Maildir/\n|later\n");
   const later = { programs: () => ({ exitCode: 111, signalled: false, output: "" }) };
   for (let attempt = 0; attempt < 3; attempt++) assert.equal(line(await play({}, later)), "Z");
@@ -264,7 +265,7 @@ test("deliver() keeps Maildir lines done when a later line is deferred, until th
 });
 
 test("deliver() keeps a long message in a file without a name, for every line", async () => {
-  makeMaildir(join(home, "Maildir"));
+  makeMaildir(nodeFiles, join(home, "Maildir"));
   writeFileSync(join(home, ".qmail"), "./Maildir/\n./box\n|x\n");
   const message = `Subject: long\n\n${"From here\n".repeat(maxMemoryOctets / 5)}`;
   assert.equal(line(await play({}, { message })), "Kdid 2+0+1\n");

@@ -8,6 +8,7 @@ import { forwardReversePath, mayHaveOwner } from "../../protocol/dot-qmail/owner
 import { localReport } from "../../protocol/dot-qmail/report.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { type Content, pathOf } from "../../services/maildir/file.ts";
+import type { Files } from "../../services/maildir/files.ts";
 import { findDotQmail, findOwnerFiles } from "./dot-qmail-file.ts";
 import { type Home, noMailbox } from "./home.ts";
 import type { Message } from "./message.ts";
@@ -33,7 +34,6 @@ export interface ProgramRequest {
 export interface Surroundings {
   readonly store: Store;
   runProgram(request: ProgramRequest): Promise<Ran>;
-  nowMs(): number;
   readonly signal: AbortSignal;
 }
 
@@ -67,7 +67,8 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
     marks: progress.marks,
   });
   if (message.hasLine()) return failed(looping);
-  const found = findDotQmail(home.path, home.dash, home.extension);
+  const { ground } = around.store;
+  const found = findDotQmail(ground.files, home.path, home.dash, home.extension);
   if (found.kind !== "done") return failed(found);
   if (!found.value && home.dash !== "") return failed(noMailbox);
   const file = found.value;
@@ -76,7 +77,7 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
     ? parseDotQmail(task.defaultDelivery, false)
     : parseDotQmail(file.text, file.forwardOnly);
   const passesOn = instructions.some(({ kind }) => kind === "forward" || kind === "program");
-  const reversePath = passesOn ? newReversePath(task, home) : done(task.reversePath);
+  const reversePath = passesOn ? newReversePath(task, home, ground.files) : done(task.reversePath);
   if (reversePath.kind !== "done") return failed(reversePath);
   const recipient = recipientOf(task, home);
   const scene = { task, home, message, around, recipient, isDefault, matched: file?.matched, progress };
@@ -136,10 +137,10 @@ interface Scene {
 
 const recipientOf = (task: Task, home: Home): Recipient => ({ ...task, home: home.path, extension: home.extension });
 
-function newReversePath(task: Task, home: Home): Outcome<string> {
+function newReversePath(task: Task, home: Home, files: Files): Outcome<string> {
   if (!mayHaveOwner(task.reversePath)) return done(task.reversePath);
-  const files = findOwnerFiles(home.path, home.dash, home.extension);
-  return files.kind === "done" ? done(forwardReversePath(task, task.reversePath, files.value)) : files;
+  const found = findOwnerFiles(files, home.path, home.dash, home.extension);
+  return found.kind === "done" ? done(forwardReversePath(task, task.reversePath, found.value)) : found;
 }
 
 async function carryOut(
@@ -170,7 +171,7 @@ async function storeLine(instruction: Extract<Instruction, { path: string }>, sc
     makesMaildir: scene.isDefault && home.makesMaildir,
     content: withTrace(scene),
     reversePath: task.reversePath,
-    nowMs: around.nowMs(),
+    nowMs: around.store.ground.nowMs(),
   };
   const stored =
     instruction.kind === "maildir"
@@ -208,7 +209,7 @@ async function runLine(command: string, scene: Scene): Promise<Outcome<"next" | 
   const environment = environmentOf(recipient, {
     matched: scene.matched,
     newReversePath: scene.newReversePath,
-    atMs: around.nowMs(),
+    atMs: around.store.ground.nowMs(),
   }).map(([name, value]) => `${name}=${value}`);
   if (command.length > maxCommandOctets) return argumentsTooLong;
   const ran = await around.runProgram({ command, home: home.path, file: file.value, environment });

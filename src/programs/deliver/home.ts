@@ -4,6 +4,7 @@ import { done, type Outcome, permanent, temporary } from "../../protocol/outcome
 import { isFolderName, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
 import { homeGiven, homeMade } from "../../protocol/wire/worker.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
+import { nodeFiles } from "../../services/maildir/files.ts";
 import { findDotQmail } from "./dot-qmail-file.ts";
 import type { Task } from "./task.ts";
 
@@ -45,7 +46,7 @@ function openMailbox(task: Task): Outcome<Home> {
     if (unfit) return unfit;
     const home = { path, dash: split.dash, extension: split.extension, makesMaildir: true };
     if (split.dash === "" || !makes) return done(home);
-    const file = findDotQmail(path, split.dash, split.extension);
+    const file = findDotQmail(nodeFiles, path, split.dash, split.extension);
     if (file.kind !== "done") return file;
     if (file.value) return done(home);
     break;

@@ -13,8 +13,9 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { realGround } from "./ground.ts";
 import { appendOnce } from "./mbox.ts";
-import { tryLock } from "./mbox-lock.ts";
+import { tryLock, waitForLock } from "./mbox-lock.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -30,7 +31,7 @@ const append = async (date = "first", signal = AbortSignal.timeout(60_000)) => {
   const pieces = [Buffer.from(message)];
   const content = { octets: message.length, pieces: () => pieces };
   const delivery = { line: "./box", path: box(), mark: mark(), fromLine: `From ${date}\n`, content };
-  const result = await appendOnce(delivery, signal);
+  const result = await appendOnce(realGround(), delivery, signal);
   return result.kind === "done" ? "done" : result.text;
 };
 const text = () => readFileSync(box(), "latin1");
@@ -55,7 +56,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "before anything was appended",
     leave: () => writeFileSync(mark(), `${old.length}\nFrom first\n`),
-    mbox: old + entry("second"),
+    mbox: old + entry("first"),
   },
   {
     name: "in the middle",
@@ -63,7 +64,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
       writeFileSync(mark(), `${old.length}\nFrom first\n`);
       writeFileSync(box(), old + entry("first").slice(0, 20));
     },
-    mbox: old + entry("second"),
+    mbox: old + entry("first"),
   },
   {
     name: "by a power cut that left zeros",
@@ -71,7 +72,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
       writeFileSync(mark(), `${old.length}\nFrom first\n`);
       writeFileSync(box(), `${old}${entry("first").slice(0, 20)}${"\0".repeat(12)}`);
     },
-    mbox: old + entry("second"),
+    mbox: old + entry("first"),
   },
   {
     name: "when a reader has changed what followed",
@@ -106,12 +107,17 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
     mbox: "From x\n\n",
   },
   {
+    name: "when it was done and a reader has removed it from the end",
+    leave: () => writeFileSync(mark(), `${old.length}\nFrom first\ndone\n`),
+    mbox: old,
+  },
+  {
     name: "by a power cut after it was done",
     leave: () => {
       writeFileSync(mark(), `${old.length}\nFrom first\ndone\n`);
       writeFileSync(box(), old + entry("first").slice(0, 30));
     },
-    mbox: old + entry("second"),
+    mbox: old + entry("first"),
   },
 ];
 for (const { name, leave, mbox } of interrupted) {
@@ -124,6 +130,15 @@ for (const { name, leave, mbox } of interrupted) {
     assert.equal(text(), mbox);
   });
 }
+
+test("appendOnce() that finds its message whole remembers it, should a reader take it away", async () => {
+  writeFileSync(mark(), `${old.length}\nFrom first\ndo`);
+  writeFileSync(box(), old + entry("first"));
+  assert.equal(await append("second"), "done");
+  writeFileSync(box(), old);
+  assert.equal(await append("third"), "done");
+  assert.equal(text(), old);
+});
 
 test("appendOnce() follows no link and waits for no FIFO", async () => {
   const outside = join(folder, "outside");
@@ -168,7 +183,7 @@ for (const { name, text: content, ageS, taken } of locks) {
     writeFileSync(lock, content);
     const thenS = Date.now() / 1_000 - ageS;
     utimesSync(lock, thenS, thenS);
-    const result = tryLock(box());
+    const result = tryLock(realGround(), box());
     assert.equal(result === "taken", taken);
     if (result !== "taken" && result.kind === "done") result.value.release();
     assert.equal(existsSync(lock), taken);
@@ -176,11 +191,11 @@ for (const { name, text: content, ageS, taken } of locks) {
 }
 
 test("tryLock() goes without a lock where none can be made", () => {
-  const result = tryLock(join(folder, "no", "such", "folder"));
+  const result = tryLock(realGround(), join(folder, "no", "such", "folder"));
   assert.equal(result !== "taken" && result.kind === "done" && result.value.held, false);
 });
 
-test("appendOnce() takes back what it wrote when the message breaks off", async () => {
+test("§17.123 appendOnce() takes back what it wrote when the message breaks off", async () => {
   writeFileSync(box(), old);
   const content = {
     octets: 6,
@@ -191,9 +206,21 @@ test("appendOnce() takes back what it wrote when the message breaks off", async 
     },
   };
   const delivery = { line: "./box", path: box(), mark: mark(), fromLine: "From a\n", content };
-  const result = await appendOnce(delivery, AbortSignal.timeout(1_000));
+  const result = await appendOnce(realGround(), delivery, AbortSignal.timeout(1_000));
   assert.equal(result.kind !== "done" && result.text, "Unable to write ./box: out of disk space. (#4.3.0)");
   assert.equal(text(), old);
   truncateSync(box(), 0);
   assert.equal(await append(), "done");
+});
+
+test("§17.122 waitForLock() gives up after 30 seconds, for now", async () => {
+  writeFileSync(`${box()}.lock`, "");
+  let waitedMs = 0;
+  const wait = async (ms: number): Promise<void> => {
+    waitedMs += ms;
+  };
+  const ground = { ...realGround(), wait };
+  const lock = await waitForLock(ground, box(), AbortSignal.timeout(60_000));
+  assert.equal(lock.kind === "temporary" && lock.text, "File has been locked for 30 seconds straight. (#4.3.0)");
+  assert.ok(waitedMs >= 30_000 && waitedMs < 31_000);
 });

@@ -1,10 +1,12 @@
 import { Buffer } from "node:buffer";
-import { closeSync, constants, fstatSync, ftruncateSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { constants } from "node:fs";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { createMboxQuoter } from "../../protocol/mbox/quote.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { type Content, errorCode, safeFlags, writeContent } from "../../services/maildir/file.ts";
+import { type Content, errorCode, readText, safeFlags, writeContent, writePiece } from "../../services/maildir/file.ts";
+import type { Files } from "../../services/maildir/files.ts";
 import { isAt, remove, type Stored } from "../../services/maildir/store.ts";
+import type { Ground } from "./ground.ts";
 import { tryLock, waitForLock } from "./mbox-lock.ts";
 
 export interface MboxDelivery {
@@ -25,16 +27,21 @@ export interface MboxDelivery {
  * should find; "done" is added at the end. Each of the three writes is on disk before the next begins, or a power cut
  * could keep the mark and lose the message. Without a mark (home not writable) it is at least once.
  */
-export async function appendOnce(delivery: MboxDelivery, signal: AbortSignal): Promise<Outcome<Stored>> {
-  const first = tryLock(delivery.path);
-  const lock = first === "taken" ? await waitForLock(delivery.path, signal) : first;
+export async function appendOnce(
+  ground: Ground,
+  delivery: MboxDelivery,
+  signal: AbortSignal,
+): Promise<Outcome<Stored>> {
+  const { files } = ground;
+  const first = tryLock(ground, delivery.path);
+  const lock = first === "taken" ? await waitForLock(ground, delivery.path, signal) : first;
   if (lock.kind !== "done") return lock;
   try {
-    const fd = openMbox(delivery.path);
+    const fd = openMbox(files, delivery.path);
     try {
-      return append(fd, delivery, lock.value.held);
+      return append(files, fd, delivery, lock.value.held);
     } finally {
-      closeSync(fd);
+      files.close(fd);
     }
   } catch (error) {
     return temporary("2.1", `Unable to open ${delivery.line}: ${errorWords(errorCode(error))}. (#4.2.1)`);
@@ -43,51 +50,56 @@ export async function appendOnce(delivery: MboxDelivery, signal: AbortSignal): P
   }
 }
 
-function openMbox(path: string): number {
+function openMbox(files: Files, path: string): number {
   const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_DSYNC | safeFlags;
-  const fd = openSync(path, flags, 0o600);
-  if (fstatSync(fd).isFile()) return fd;
-  closeSync(fd);
+  const fd = files.open(path, flags, 0o600);
+  if (files.fstat(fd).isFile()) return fd;
+  files.close(fd);
   throw Object.assign(new Error("no regular file"), { code: "EINVAL" });
 }
 
-function append(fd: number, delivery: MboxDelivery, locked: boolean): Outcome<Stored> {
-  const { dev: device, size } = fstatSync(fd);
+function append(files: Files, fd: number, delivery: MboxDelivery, locked: boolean): Outcome<Stored> {
+  const { dev: device, size } = files.fstat(fd);
   const stored = done({ device, mark: delivery.mark });
-  const earlier = readMark(delivery.mark);
-  let oldLength = size;
+  const earlier = readMark(files, delivery.mark);
+  let resumed: Mark | undefined;
   if (earlier) {
-    const entry = entryOf(delivery.content, earlier.fromLine, isLineOpen(fd, earlier.oldLength));
-    if (size >= earlier.oldLength && isAt(fd, earlier.oldLength, entry)) {
-      if (size >= earlier.oldLength + entry.octets) return stored;
-      if (locked) ftruncateSync(fd, earlier.oldLength);
-      oldLength = locked ? earlier.oldLength : size;
-    } else if (earlier.isDone)
-      return stored; // a reader has changed the mbox since
-    else if (locked && isTorn(fd, earlier.oldLength, entry)) {
-      ftruncateSync(fd, earlier.oldLength);
-      oldLength = earlier.oldLength;
+    const { oldLength, isDone } = earlier;
+    const entry = entryOf(delivery.content, earlier.fromLine, isLineOpen(files, fd, oldLength));
+    if (isDone && size === oldLength) return stored; // a reader has taken it away
+    const isBegun = size >= oldLength && isAt(files, fd, oldLength, entry);
+    if (isBegun && size >= oldLength + entry.octets) {
+      if (isDone || !locked) return stored;
+      writeAgain(files, delivery.path, { position: oldLength, entry });
+      completeMark(files, delivery.mark);
+      return stored;
     }
-    remove(delivery.mark);
+    if (isDone && !isBegun) return stored; // a reader has changed the mbox since
+    if (locked && (isBegun || isTorn(files, fd, oldLength, entry))) {
+      files.truncate(fd, oldLength);
+      resumed = earlier;
+    }
+    if (isDone || !resumed) remove(files, delivery.mark);
   }
-  const entry = entryOf(delivery.content, delivery.fromLine, isLineOpen(fd, oldLength));
-  const mark = writeMark(delivery, oldLength);
+  const oldLength = resumed?.oldLength ?? size;
+  const fromLine = resumed?.fromLine ?? delivery.fromLine;
+  const entry = entryOf(delivery.content, fromLine, isLineOpen(files, fd, oldLength));
+  let isMarked = false;
   try {
-    writeContent(fd, entry);
-    if (mark !== undefined) writeSync(mark, "done\n");
-    return stored;
+    isMarked = writeMark(files, delivery.mark, { oldLength, fromLine }, resumed?.isDone === false);
+    writeContent(files, fd, entry);
   } catch (error) {
-    if (locked) ftruncateSync(fd, oldLength);
-    remove(delivery.mark);
+    // The mark stays: should a power cut undo the cut, a repetition knows what it sees.
+    if (locked) files.truncate(fd, oldLength);
     return temporary("3.0", `Unable to write ${delivery.line}: ${errorWords(errorCode(error))}. (#4.3.0)`);
-  } finally {
-    if (mark !== undefined) closeSync(mark);
   }
+  if (isMarked) completeMark(files, delivery.mark);
+  return stored;
 }
 
 /** Whether the file ends in the beginning of the entry and then zeros: what a power cut leaves of an append. */
-function isTorn(fd: number, position: number, entry: Content): boolean {
-  const length = fstatSync(fd).size - position;
+function isTorn(files: Files, fd: number, position: number, entry: Content): boolean {
+  const length = files.fstat(fd).size - position;
   if (length <= 0 || length > entry.octets) return false;
   let at = 0;
   let isZero = false;
@@ -95,7 +107,7 @@ function isTorn(fd: number, position: number, entry: Content): boolean {
     const expected = piece.subarray(0, length - at);
     const there = Buffer.alloc(expected.length);
     for (let got = 0; got < there.length; ) {
-      const more = readSync(fd, there, got, there.length - got, position + at + got);
+      const more = files.read(fd, there, got, there.length - got, position + at + got);
       if (more === 0) return false;
       got += more;
     }
@@ -123,9 +135,9 @@ function entryOf(content: Content, fromLine: string, lineIsOpen: boolean): Conte
   return { octets, pieces };
 }
 
-function isLineOpen(fd: number, length: number): boolean {
+function isLineOpen(files: Files, fd: number, length: number): boolean {
   const last = Buffer.alloc(1);
-  return length > 0 && readSync(fd, last, 0, 1, length - 1) === 1 && last[0] !== 10;
+  return length > 0 && files.read(fd, last, 0, 1, length - 1) === 1 && last[0] !== 10;
 }
 
 interface Mark {
@@ -134,28 +146,72 @@ interface Mark {
   readonly isDone: boolean;
 }
 
-/** A mark that is not whole was written before anything was appended. */
-function readMark(path: string): Mark | undefined {
+/** A mark that is not whole was written before anything was appended. A torn "done" may stand before the last one. */
+function readMark(files: Files, path: string): Mark | undefined {
   let text: string;
   try {
-    text = readFileSync(path, { encoding: "latin1", flag: constants.O_RDONLY | safeFlags });
+    text = readText(files, path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
   const [oldLength = "", fromLine = "", ...rest] = text.split("\n");
   if (!/^[0-9]{1,15}$/.test(oldLength) || !fromLine.startsWith("From ") || rest.length === 0) return undefined;
-  return { oldLength: Number(oldLength), fromLine: `${fromLine}\n`, isDone: rest[0] === "done" };
+  return {
+    oldLength: Number(oldLength),
+    fromLine: `${fromLine}\n`,
+    isDone: rest.some((line) => line.endsWith("done")),
+  };
 }
 
-function writeMark(delivery: MboxDelivery, oldLength: number): number | undefined {
+const doneLine = Buffer.from("done\n", "latin1");
+
+/** Who wrote this may have been killed before it was on disk. (There is no fsync behind our walls.) */
+function writeAgain(files: Files, path: string, { position, entry }: { position: number; entry: Content }): void {
+  const fd = files.open(path, constants.O_WRONLY | constants.O_DSYNC | safeFlags);
   try {
-    remove(delivery.mark);
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_DSYNC | safeFlags;
-    const fd = openSync(delivery.mark, flags, 0o600);
-    writeSync(fd, `${oldLength}\n${delivery.fromLine}`, null, "latin1");
-    return fd;
-  } catch {
-    return undefined;
+    let at = position;
+    for (const piece of entry.pieces()) {
+      for (let from = 0; from < piece.length; ) from += files.write(fd, piece, from, at + from);
+      at += piece.length;
+    }
+  } finally {
+    files.close(fd);
   }
 }
+
+/** What was appended is whole, and a reader may take it away from now on. */
+function completeMark(files: Files, path: string): void {
+  try {
+    const fd = files.open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_DSYNC | safeFlags);
+    try {
+      writePiece(files, fd, doneLine);
+    } finally {
+      files.close(fd);
+    }
+  } catch {}
+}
+
+/**
+ * Writes the mark, or, `again`, the same over what is there, which may not be on disk. False in a home where no file can
+ * be made. Throws the system's error where one could.
+ */
+function writeMark(files: Files, path: string, mark: Omit<Mark, "isDone">, again: boolean): boolean {
+  if (!again) remove(files, path);
+  const flags = (again ? 0 : constants.O_CREAT | constants.O_EXCL) | constants.O_WRONLY | constants.O_DSYNC | safeFlags;
+  let fd: number;
+  try {
+    fd = files.open(path, flags, 0o600);
+  } catch (error) {
+    if (unwritable.includes(errorCode(error))) return false;
+    throw error;
+  }
+  try {
+    writePiece(files, fd, Buffer.from(`${mark.oldLength}\n${mark.fromLine}`, "latin1"));
+    return true;
+  } finally {
+    files.close(fd);
+  }
+}
+
+const unwritable: readonly string[] = ["EACCES", "EPERM", "EROFS", "ERR_ACCESS_DENIED"];

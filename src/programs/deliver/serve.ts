@@ -23,6 +23,7 @@ import {
   type Ran,
   type Surroundings,
 } from "./delivery.ts";
+import { realGround } from "./ground.ts";
 import { type Home, openHome } from "./home.ts";
 import { type Message, receiveMessage } from "./message.ts";
 import { createStore, type Store } from "./stores.ts";
@@ -45,7 +46,7 @@ const maxUnsettled = 20_000;
 export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
   const streams = new Map<number, Stream>();
   const unsettled = new Map<number, readonly string[]>();
-  const store = createStore();
+  const store = createStore(realGround());
   const stop = new AbortController();
 
   const channel = createChannel(socket, {
@@ -116,7 +117,6 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
     const around: Surroundings = {
       store,
       runProgram: (request) => askForProgram(channel, id, stream, request),
-      nowMs: Date.now,
       signal: stop.signal,
     };
     const result = stream.message.isComplete()
@@ -159,7 +159,7 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
   }
 
   function settle(id: number): undefined {
-    for (const mark of unsettled.get(id) ?? []) remove(mark);
+    for (const mark of unsettled.get(id) ?? []) remove(store.ground.files, mark);
     unsettled.delete(id);
   }
 

@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, lstatSync, openSync } from "node:fs";
+import { constants } from "node:fs";
 import { dirname } from "node:path";
 import { fromLine } from "../../protocol/mbox/from-line.ts";
 import { type Outcome, temporary } from "../../protocol/outcome.ts";
 import type { Content } from "../../services/maildir/file.ts";
+import type { Files } from "../../services/maildir/files.ts";
 import { makeMaildir, removeStale, staleAfterMs } from "../../services/maildir/folder.ts";
 import { type Copy, fileNameOf } from "../../services/maildir/name.ts";
 import { type Stored, storeOnce } from "../../services/maildir/store.ts";
+import type { Ground } from "./ground.ts";
 import { appendOnce } from "./mbox.ts";
 
 /** One copy of a message on its way to the Maildir or mbox that a line names. */
@@ -26,6 +28,7 @@ export interface StoredCopy {
 
 /** What this process remembers of the places it has written to. */
 export interface Store {
+  readonly ground: Ground;
   /** A folder on each file system, kept open so that `local` can flush it. */
   readonly folders: ReadonlyMap<number, number>;
   /** Clears old leftovers from a folder of marks, once in a while. */
@@ -37,22 +40,23 @@ export interface Store {
 const maxTidied = 10_000;
 const maxFileSystems = 64;
 
-export function createStore(): Store {
+export function createStore(ground: Ground): Store {
   const tidiedMs = new Map<string, number>();
   const folders = new Map<number, number>();
   return {
+    ground,
     folders,
     tidy(folder, nowMs, isOurs) {
       const lastMs = tidiedMs.get(folder);
       if (lastMs !== undefined && nowMs - lastMs < staleAfterMs) return;
       if (tidiedMs.size >= maxTidied) tidiedMs.clear();
       tidiedMs.set(folder, nowMs);
-      removeStale(folder, nowMs, isOurs);
+      removeStale(ground.files, folder, nowMs, isOurs);
     },
     keep(folder, device) {
       if (folders.has(device)) return true;
       if (folders.size >= maxFileSystems) return false;
-      const fd = openFolder(folder, device);
+      const fd = openFolder(ground.files, folder, device);
       if (fd !== undefined) folders.set(device, fd);
       return fd !== undefined;
     },
@@ -60,23 +64,25 @@ export function createStore(): Store {
 }
 
 export function storeInMaildir(store: Store, copy: StoredCopy): Outcome<Stored> {
+  const { files } = store.ground;
   const tmp = `${copy.path}/tmp`;
   const name = fileNameOf(copy.name);
   store.tidy(tmp, copy.nowMs, isVisible);
-  const stored = storeOnce(copy.path, name, copy.content);
-  if (stored.kind === "done" || !copy.makesMaildir || lstatOrNone(tmp)) return kept(store, stored, tmp);
+  const stored = storeOnce(files, copy.path, name, copy.content);
+  if (stored.kind === "done" || !copy.makesMaildir || lstatOrNone(files, tmp)) return kept(store, stored, tmp);
   try {
-    makeMaildir(copy.path);
+    makeMaildir(files, copy.path);
   } catch {
     return stored;
   }
-  return kept(store, storeOnce(copy.path, name, copy.content), tmp);
+  return kept(store, storeOnce(files, copy.path, name, copy.content), tmp);
 }
 
 export async function storeInMbox(store: Store, copy: StoredCopy, signal: AbortSignal): Promise<Outcome<Stored>> {
   store.tidy(copy.home, copy.nowMs, isMboxMark);
   const which = createHash("sha256").update(copy.path).digest("hex").slice(0, 16);
   const stored = await appendOnce(
+    store.ground,
     {
       line: copy.line,
       path: copy.path,
@@ -97,18 +103,18 @@ const kept = (store: Store, stored: Outcome<Stored>, folder: string): Outcome<St
   stored.kind !== "done" || store.keep(folder, stored.value.device) ? stored : cannotFlush;
 const cannotFlush = temporary("3.0", "Unable to open the folder of a delivery for flushing. (#4.3.0)");
 
-function openFolder(folder: string, device: number): number | undefined {
+function openFolder(files: Files, folder: string, device: number): number | undefined {
   try {
-    const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
-    if (fstatSync(fd).dev === device) return fd;
-    closeSync(fd);
+    const fd = files.open(folder, constants.O_RDONLY | constants.O_DIRECTORY);
+    if (files.fstat(fd).dev === device) return fd;
+    files.close(fd);
   } catch {}
   return undefined;
 }
 
-function lstatOrNone(path: string): boolean {
+function lstatOrNone(files: Files, path: string): boolean {
   try {
-    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+    return files.lstat(path) !== undefined;
   } catch {
     return true;
   }

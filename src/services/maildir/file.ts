@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { constants, writeSync, writevSync } from "node:fs";
+import { constants } from "node:fs";
+import type { Files } from "./files.ts";
 
 /** Never a link somebody put there, never a FIFO that would keep us waiting. */
 export const safeFlags = constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -15,18 +16,45 @@ export const pathOf = (octets: string): string =>
   isAscii(octets) ? octets : Buffer.from(octets, "latin1").toString("utf8");
 
 /** Writes all of it, in one call when it is small. Throws the system's error; a short write that repeats ends in one. */
-export function writeContent(fd: number, content: Content): void {
+export function writeContent(files: Files, fd: number, content: Content): void {
   if (content.octets > maxGatheredOctets) {
-    for (const piece of content.pieces()) writePiece(fd, piece, 0);
+    for (const piece of content.pieces()) writePiece(files, fd, piece);
     return;
   }
   const pieces = [...content.pieces()];
-  let written = writevSync(fd, pieces);
+  let written = files.writev(fd, pieces);
   if (written === content.octets) return;
   for (const piece of pieces) {
-    if (written < piece.length) writePiece(fd, piece, written);
+    if (written < piece.length) writePiece(files, fd, piece, written);
     written = Math.max(0, written - piece.length);
   }
+}
+
+/** Writes all of `piece` from `from` on. Throws the system's error. */
+export function writePiece(files: Files, fd: number, piece: Buffer, from = 0): void {
+  for (let at = from; at < piece.length; ) at += files.write(fd, piece, at);
+}
+
+/** All of a small file that is no link, as octets (latin1 text). Throws the system's error. */
+export function readText(files: Files, path: string): string {
+  const fd = files.open(path, constants.O_RDONLY | safeFlags);
+  try {
+    return readAll(files, fd);
+  } finally {
+    files.close(fd);
+  }
+}
+
+/** As `readText`, of what is open already. */
+export function readAll(files: Files, fd: number): string {
+  const octets = Buffer.alloc(files.fstat(fd).size);
+  let length = 0;
+  while (length < octets.length) {
+    const got = files.read(fd, octets, length, octets.length - length, length);
+    if (got === 0) break;
+    length += got;
+  }
+  return octets.toString("latin1", 0, length);
 }
 
 /** The name of a system error, whatever was thrown. */
@@ -34,10 +62,6 @@ export const errorCode = (error: unknown): string =>
   error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "unknown";
 
 const maxGatheredOctets = 131_072;
-
-function writePiece(fd: number, piece: Buffer, from: number): void {
-  for (let at = from; at < piece.length; ) at += writeSync(fd, piece, at);
-}
 
 function isAscii(text: string): boolean {
   for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false;

@@ -19,6 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Content } from "./file.ts";
+import { nodeFiles } from "./files.ts";
 import { makeMaildir, removeStale, staleAfterMs } from "./folder.ts";
 import { fileNameOf, isNameSafe } from "./name.ts";
 import { storeOnce } from "./store.ts";
@@ -34,7 +35,7 @@ const name = "m1R2.host";
 let box = "";
 beforeEach(() => {
   box = join(mkdtempSync(join(tmpdir(), "postern-maildir-")), "Maildir");
-  makeMaildir(box);
+  makeMaildir(nodeFiles, box);
 });
 afterEach(() => rmSync(join(box, ".."), { recursive: true }));
 
@@ -42,7 +43,7 @@ const fresh = () => join(box, "tmp", name);
 const mark = () => `${fresh()}.q`;
 const delivered = () => join(box, "new", name);
 const store = () => {
-  const stored = storeOnce(box, name, content);
+  const stored = storeOnce(nodeFiles, box, name, content);
   assert.equal(stored.kind, "done");
   return stored;
 };
@@ -137,7 +138,7 @@ test("storeOnce() makes the mark as young as the last attempt", () => {
 
 test("storeOnce() never makes a missing Maildir", () => {
   const missing = join(box, "..", "Other");
-  assert.deepEqual(storeOnce(missing, name, content), {
+  assert.deepEqual(storeOnce(nodeFiles, missing, name, content), {
     kind: "temporary",
     status: "2.1",
     text: "Unable to chdir to maildir. (#4.2.1)",
@@ -147,7 +148,7 @@ test("storeOnce() never makes a missing Maildir", () => {
 
 test("storeOnce() that cannot rename leaves nothing that looks delivered", () => {
   rmSync(join(box, "new"), { recursive: true });
-  const failed = storeOnce(box, name, content);
+  const failed = storeOnce(nodeFiles, box, name, content);
   assert.deepEqual(failed.kind !== "done" && failed.text, "Temporary error on maildir delivery. (#4.3.0)");
   assert.deepEqual(readdirSync(join(box, "tmp")), []);
   mkdirSync(join(box, "new"));
@@ -161,17 +162,17 @@ for (const place of ["fresh", "mark"] as const) {
     const outside = join(box, "..", "outside");
     writeFileSync(outside, "theirs");
     symlinkSync(outside, path());
-    storeOnce(box, name, content);
+    storeOnce(nodeFiles, box, name, content);
     assert.equal(readFileSync(outside, "utf8"), "theirs");
     rmSync(path(), { force: true });
     execFileSync("mkfifo", [path()]);
-    storeOnce(box, name, content);
+    storeOnce(nodeFiles, box, name, content);
   });
 }
 
 test("storeOnce() writes a large message piece by piece", () => {
   const pieces = Array.from({ length: 40 }, (_, n) => String(n % 10).repeat(10_000));
-  assert.equal(storeOnce(box, name, contentOf(...pieces)).kind, "done");
+  assert.equal(storeOnce(nodeFiles, box, name, contentOf(...pieces)).kind, "done");
   assert.equal(readFileSync(delivered(), "utf8"), pieces.join(""));
 });
 
@@ -180,12 +181,12 @@ test("removeStale() removes what nobody touched for 36 hours, and only ours, and
   mkdirSync(join(box, "tmp", "folder"));
   writeFileSync(join(box, "tmp", ".hidden"), "");
   const visible = (file: string) => !file.startsWith(".");
-  removeStale(join(box, "tmp"), Date.now() + staleAfterMs - 60_000, visible);
+  removeStale(nodeFiles, join(box, "tmp"), Date.now() + staleAfterMs - 60_000, visible);
   assert.equal(existsSync(mark()), true);
-  removeStale(join(box, "tmp"), Date.now() + staleAfterMs + 60_000, visible);
+  removeStale(nodeFiles, join(box, "tmp"), Date.now() + staleAfterMs + 60_000, visible);
   assert.deepEqual(readdirSync(join(box, "tmp")).sort(), [".hidden", "folder"]);
   assert.equal(existsSync(delivered()), true);
-  removeStale(join(box, "nowhere"), Date.now(), visible);
+  removeStale(nodeFiles, join(box, "nowhere"), Date.now(), visible);
 });
 
 const names = [
