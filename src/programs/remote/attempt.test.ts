@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
-import { a, aaaa, accepted, answer, type Given, mx, play, said } from "../../../test/support/remote-play.ts";
+import { a, aaaa, accepted, answer, died, type Given, mx, play, said } from "../../../test/support/remote-play.ts";
 import { die, startSmtpPeer } from "../../../test/support/smtp-peer.ts";
 
 const noConnection = (...reasons: string[]) =>
@@ -36,6 +36,12 @@ const way: Row[] = [
     to: ["c@two.example"],
     peers: { "127.0.0.2": { script: { EHLO: die } }, "127.0.0.3": {} },
     reports: [accepted("127.0.0.3")],
+    reached: 1,
+  },
+  {
+    name: "does not wait for a host that has answered what was not asked",
+    peers: { "127.0.0.2": { script: { connect: "220 hi\r\n250 ok\r\n250 ok" } } },
+    reports: [died("a reply came that nothing asked for: 250 ok")],
     reached: 1,
   },
   {

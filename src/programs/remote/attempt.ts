@@ -1,24 +1,22 @@
 import { splitAddress } from "../../protocol/address.ts";
 import type { Host } from "../../protocol/mx/choose.ts";
+import { prefersQmtp } from "../../protocol/mx/mxps.ts";
 import type { Failure } from "../../protocol/outcome.ts";
 import type { Transaction } from "../../protocol/smtp/client.ts";
 import { deferred, type Fate, failed } from "../../protocol/smtp/client-fate.ts";
 import type { Dns } from "../../services/dns/dns.ts";
 import type { Body } from "./body.ts";
-import type { Config } from "./config.ts";
-import { Connection, type Delivered, type Opened, type Target } from "./connection.ts";
+import { Connection, type Delivered, type Opened, type Shared, type Target } from "./connection.ts";
 import type { DeadHosts } from "./dead-hosts.ts";
-import { findHosts } from "./hosts.ts";
+import { type Destination, findHosts } from "./hosts.ts";
 import type { IdleConnections } from "./idle.ts";
-import type { Watch } from "./watch.ts";
+import { QmtpDelivery, type QmtpResult } from "./qmtp.ts";
 
 /** What deliveries share. */
-export interface Means {
-  readonly config: Config;
+export interface Means extends Shared {
   readonly dns: Dns;
   readonly idle: IdleConnections;
   readonly deadHosts: DeadHosts;
-  readonly watch: Watch;
   /** 0 <= n < 1. */
   readonly random: () => number;
 }
@@ -28,7 +26,7 @@ export interface Job {
   readonly transaction: Transaction;
   readonly body: Body;
   /** Told which connection has it, so that it can be ended from outside. */
-  onConnection(connection: Connection): void;
+  onConnection(connection: Pick<Connection, "abort">): void;
   isAbandoned(): boolean;
 }
 
@@ -54,7 +52,7 @@ export async function attempt(job: Job, means: Means): Promise<Verdict> {
   const tried: Tried = { refusals: [], unreachable: [], answered: false };
   for (const host of found.value.hosts) {
     if (job.isAbandoned() || means.watch.now() > lastStartMs) break;
-    const delivered = await tryHost(job, host, found.value.port, means, tried);
+    const delivered = await tryHost(job, host, found.value, means, tried);
     if (delivered) return { fates: delivered.fates, reached: 1 };
   }
   return summary(tried);
@@ -66,35 +64,73 @@ interface Tried {
   answered: boolean;
 }
 
-async function tryHost(job: Job, host: Host, port: number, means: Means, tried: Tried): Promise<Delivered | undefined> {
-  const target: Target = { name: host.name, address: host.address, port };
+type Answer = Pick<Delivered, "fates">;
+
+/** Over QMTP where the route or MXPS says so. Where MXPS does, a host that is not there by QMTP may be by SMTP. */
+async function tryHost(
+  job: Job,
+  host: Host,
+  { port, protocol }: Destination,
+  means: Means,
+  tried: Tried,
+): Promise<Answer | undefined> {
+  const { name, address, preference } = host;
+  if (protocol === "QMTP") {
+    const result = await byQmtp(job, { name, address, port }, means);
+    if (result.kind === "unreachable") tried.unreachable.push(`${address}: ${result.why}`);
+    return result.kind === "answered" ? result : undefined;
+  }
+  if (protocol === "by preference" && prefersQmtp(preference)) {
+    const result = await byQmtp(job, { name, address, port: means.config.qmtpPort }, means);
+    if (result.kind === "answered") return result;
+    if (job.isAbandoned()) return undefined;
+  }
+  return await trySmtp(job, { name, address, port }, means, tried);
+}
+
+async function byQmtp(job: Job, target: Target, means: Means): Promise<QmtpResult> {
+  const { watch, deadHosts } = means;
+  const { address } = target;
+  if (deadHosts.isDead(address, watch.now())) return { kind: "unreachable", why: tooSoon, timedOut: false };
+  const delivery = new QmtpDelivery(target, job.transaction, job.body, means);
+  job.onConnection(delivery);
+  const result = await delivery.result;
+  if (result.kind === "unreachable" && result.timedOut) deadHosts.onTimeout(address, watch.now());
+  else deadHosts.onAnswer(address);
+  return result;
+}
+
+const tooSoon = "not tried again so soon after its timeouts";
+
+async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Promise<Delivered | undefined> {
+  const { address } = target;
   const kept = means.idle.take(target);
   if (kept) {
     const delivered = await transact(kept, job, means);
     // It may have gone out of fashion while it was idle: that says nothing about the message.
     if (!delivered.untouched || job.isAbandoned()) return delivered;
   }
-  if (means.deadHosts.isDead(host.address, means.watch.now())) {
-    tried.unreachable.push(`${host.address}: not tried again so soon after its timeouts`);
+  if (means.deadHosts.isDead(address, means.watch.now())) {
+    tried.unreachable.push(`${address}: ${tooSoon}`);
     return undefined;
   }
   const { connection, opened } = await open(target, job, means);
   switch (opened.kind) {
     case "ready":
-      means.deadHosts.onAnswer(host.address);
+      means.deadHosts.onAnswer(address);
       return await transact(connection, job, means);
     case "unusable":
-      means.deadHosts.onAnswer(host.address);
+      means.deadHosts.onAnswer(address);
       tried.refusals.push(opened.fate);
       tried.answered ||= opened.answered;
       return undefined;
     case "unreachable":
-      if (opened.timedOut) means.deadHosts.onTimeout(host.address, means.watch.now());
-      else means.deadHosts.onAnswer(host.address);
-      tried.unreachable.push(`${host.address}: ${opened.why}`);
+      if (opened.timedOut) means.deadHosts.onTimeout(address, means.watch.now());
+      else means.deadHosts.onAnswer(address);
+      tried.unreachable.push(`${address}: ${opened.why}`);
       return undefined;
     case "no TLS":
-      tried.unreachable.push(`${host.address}: TLS failed`);
+      tried.unreachable.push(`${address}: TLS failed`);
       return undefined;
     default:
       return opened satisfies never;
@@ -103,11 +139,11 @@ async function tryHost(job: Job, host: Host, port: number, means: Means, tried: 
 
 /** Opens a connection, with TLS if the peer offers it; in clear after all when that goes wrong. */
 async function open(target: Target, job: Job, means: Means): Promise<{ connection: Connection; opened: Opened }> {
-  let connection = new Connection(target, true, means.config, means.watch);
+  let connection = new Connection(target, true, means);
   job.onConnection(connection);
   let opened = await connection.opened;
   if (opened.kind === "no TLS" && !job.isAbandoned()) {
-    connection = new Connection(target, false, means.config, means.watch);
+    connection = new Connection(target, false, means);
     job.onConnection(connection);
     opened = await connection.opened;
   }

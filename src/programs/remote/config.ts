@@ -1,5 +1,5 @@
 import type { Settings } from "../../protocol/control/table.ts";
-import { parseRoutes, type Routes } from "../../protocol/mx/route.ts";
+import { parseRoutes, qmtpPort, type Routes, smtpPort } from "../../protocol/mx/route.ts";
 import { createNetworks, parseIp } from "../../protocol/network/network.ts";
 import { done, type Outcome } from "../../protocol/outcome.ts";
 
@@ -7,6 +7,7 @@ import { done, type Outcome } from "../../protocol/outcome.ts";
 export interface Config {
   readonly heloHost: string;
   readonly routes: Routes;
+  readonly qmtpRoutes: Routes;
   /** `address` or `address:port`. */
   readonly nameservers: readonly string[];
   /** How long a DNS server is waited for at first. */
@@ -17,6 +18,7 @@ export interface Config {
   readonly prefersIpv6: boolean;
   /** Of hosts found by MX; a route names its own. */
   readonly smtpPort: number;
+  readonly qmtpPort: number;
   readonly connectTimeoutMs: number;
   /** Longest wait for any reply; those of RFC 5321 §4.5.3.2 apply within it. */
   readonly silenceTimeoutMs: number;
@@ -31,22 +33,26 @@ const alwaysOwn = ["0.0.0.0/8", "127.0.0.0/8", "::", "::1"];
 
 /**
  * From the control files and from what supervise knows of this machine: `ipAddresses`, those of its interfaces, and
- * `nameservers`, those of resolv.conf. Fails, for good, with all that is wrong in smtproutes.
+ * `nameservers`, those of resolv.conf. Fails, for good, with all that is wrong in smtproutes or qmtproutes.
  */
 export function readConfig(settings: Settings, facts: Readonly<Record<string, unknown>>): Outcome<Config> {
   const routes = parseRoutes(settings.smtproutes);
   if (routes.kind !== "done") return routes;
+  const qmtpRoutes = parseRoutes(settings.qmtproutes, qmtpPort);
+  if (qmtpRoutes.kind !== "done") return qmtpRoutes;
   const addresses = texts(facts.ipAddresses).filter((address) => parseIp(address) !== undefined);
   const own = createNetworks([...alwaysOwn, ...addresses]);
   if (own.kind !== "done") return own;
   return done({
     heloHost: settings.helohost,
     routes: routes.value,
+    qmtpRoutes: qmtpRoutes.value,
     nameservers: [settings.nameservers, texts(facts.nameservers), ["127.0.0.1"]].find((list) => list.length > 0) ?? [],
     dnsTimeoutMs: 3_000,
     isOwn: own.value.has,
     prefersIpv6: addresses.some(isGlobalIpv6),
-    smtpPort: 25,
+    smtpPort,
+    qmtpPort,
     connectTimeoutMs: settings.timeoutconnect * 1_000,
     silenceTimeoutMs: settings.timeoutremote * 1_000,
     idleMs: 5_000,

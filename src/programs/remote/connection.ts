@@ -1,10 +1,10 @@
-import { connect, type Socket } from "node:net";
 import { type ClientAction, SmtpClient, type Step, type Transaction } from "../../protocol/smtp/client.ts";
-import type { Fate } from "../../protocol/smtp/client-fate.ts";
+import { diedOn, type Fate } from "../../protocol/smtp/client-fate.ts";
 import { createReplyReader } from "../../protocol/smtp/reply.ts";
 import { createDotStuffer } from "../../protocol/smtp/stuff.ts";
 import type { Body } from "./body.ts";
 import type { Config } from "./config.ts";
+import type { Network, Wire } from "./network.ts";
 import type { Watch, Watched } from "./watch.ts";
 
 /** Where to connect to. `name` is told to the peer in TLS, unless it is an address. */
@@ -26,6 +26,13 @@ export type Opened =
 export interface Delivered {
   readonly fates: readonly Fate[];
   readonly untouched: boolean;
+}
+
+/** What connections share. */
+export interface Shared {
+  readonly config: Config;
+  readonly watch: Watch;
+  readonly network: Network;
 }
 
 /** RFC 5321 §4.5.3.2, TLS and the ends of connections by our own judgement. */
@@ -54,24 +61,29 @@ export class Connection implements Watched {
   deadlineMs: number;
   readonly #config: Config;
   readonly #watch: Watch;
+  readonly #network: Network;
   readonly #client: SmtpClient;
   readonly #opening = Promise.withResolvers<Opened>();
-  #socket: Socket;
+  #socket: Wire;
   #read = createReplyReader();
   #phase: "connecting" | "talking" | "shaking hands" | "closed" = "connecting";
   #answered = false;
   #delivering: PromiseWithResolvers<Delivered> | undefined;
+  /** Of a connection that ended outside of a transaction. */
+  #farewell: Fate;
   #body: Body | undefined;
   #stuff = createDotStuffer();
 
-  constructor(target: Target, startTls: boolean, config: Config, watch: Watch) {
+  constructor(target: Target, startTls: boolean, { config, watch, network }: Shared) {
     this.target = target;
     this.#config = config;
     this.#watch = watch;
+    this.#network = network;
     this.#client = new SmtpClient(target.address, config.heloHost, startTls);
+    this.#farewell = diedOn(target.address, reason(undefined), false);
     this.deadlineMs = watch.now() + config.connectTimeoutMs;
     watch.add(this);
-    this.#socket = connect({ host: target.address, port: target.port, noDelay: true });
+    this.#socket = network.connect(target.address, target.port);
     this.#socket.once("connect", () => {
       this.#phase = "talking";
       this.#wait();
@@ -90,6 +102,8 @@ export class Connection implements Watched {
 
   /** Carries one message. Only when opened, and the one before has ended. */
   deliver(transaction: Transaction, body: Body): Promise<Delivered> {
+    // Between its being ready and now it may have said too much, or gone.
+    if (!this.isOpen) return Promise.resolve({ fates: [this.#farewell], untouched: true });
     this.transactions++;
     this.#delivering = Promise.withResolvers<Delivered>();
     const { promise } = this.#delivering;
@@ -138,7 +152,7 @@ export class Connection implements Watched {
     }
   }
 
-  #listen(socket: Socket): void {
+  #listen(socket: Wire): void {
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("drain", () => this.#pump());
     socket.on("error", (error) => this.#onGone(error));
@@ -194,6 +208,7 @@ export class Connection implements Watched {
         this.#drop();
         break;
       case "unusable":
+        this.#farewell = action.fate;
         this.#opening.resolve({ kind: "unusable", fate: action.fate, answered: this.#answered });
         this.#drop();
         break;
@@ -238,17 +253,16 @@ export class Connection implements Watched {
     this.onClosed();
   }
 
-  /** Loaded when first used: the library costs some 8 MB. Certificates are not verified: it was this or no TLS. */
+  /** Certificates are not verified: it was this or no TLS. */
   #startTls(): void {
     this.#phase = "shaking hands";
     this.#wait();
     const plain = this.#socket;
     plain.pause();
     plain.removeAllListeners("data");
-    import("./tls.ts").then(
-      ({ secure }) => {
+    this.#network.secure(plain, this.target.name).then(
+      (secured) => {
         if (this.#phase !== "shaking hands") return;
-        const secured = secure(plain, this.target.name);
         this.#socket = secured;
         this.#read = createReplyReader();
         secured.once("secureConnect", () => {
@@ -262,7 +276,7 @@ export class Connection implements Watched {
   }
 }
 
-const codeOf = (error: Error): string => ("code" in error ? String(error.code) : error.message);
+export const codeOf = (error: Error): string => ("code" in error ? String(error.code) : error.message);
 
 const reasons: ReadonlyMap<string, string> = new Map([
   ["ECONNREFUSED", "connection refused"],
@@ -273,7 +287,8 @@ const reasons: ReadonlyMap<string, string> = new Map([
   ["EPIPE", "connection closed by the peer"],
 ]);
 
-function reason(error: Error | undefined): string {
+/** Why a connection ended, in words. */
+export function reason(error: Error | undefined): string {
   if (!error) return "connection closed by the peer";
   const code = codeOf(error);
   return reasons.get(code) ?? `connection failed: ${code}`;

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import { bodyEnd, deliver, deliveryBodyType, settled } from "../../protocol/wire/delivery.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
@@ -21,7 +21,7 @@ export class Deliveries {
   }
 
   /** Speaks with `queue` over `socket`, until it breaks: then what it asked for is dropped. */
-  serve(socket: Socket): void {
+  serve(socket: Duplex): void {
     const streams = new Map<number, Delivery>();
     const channel: Channel = createChannel(socket, {
       onFrame: ({ type, stream, payload }: Frame) => {
@@ -50,10 +50,12 @@ export class Deliveries {
     this.#isStopping = true;
     if (this.#running.size > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      const timer = setTimeout(resolve, withinMs);
+      const { watch } = this.#means();
+      const limit = { deadlineMs: watch.now() + withinMs, expire: resolve };
+      watch.add(limit);
       this.#onEmpty = resolve;
       await promise;
-      clearTimeout(timer);
+      watch.delete(limit);
     }
     for (const delivery of this.#running) delivery.abandon("this server is being stopped");
     await setImmediate(); // they answer

@@ -30,7 +30,7 @@ export class Delivery {
   readonly #fields: DeliverFields;
   readonly #send: (frame: Buffer) => void;
   readonly #recipients: readonly Recipient[];
-  #connection: Connection | undefined;
+  #connection: Pick<Connection, "abort"> | undefined;
   #isAbandoned = false;
 
   constructor(stream: number, fields: DeliverFields, send: (frame: Buffer) => void) {

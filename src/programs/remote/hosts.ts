@@ -17,10 +17,12 @@ import type { Config } from "./config.ts";
 export interface Destination {
   readonly hosts: readonly Host[];
   readonly port: number;
+  /** Of hosts found by MX the preference tells (MXPS). */
+  readonly protocol: "SMTP" | "QMTP" | "by preference";
 }
 
 /**
- * Finds the hosts for a domain: by smtproutes, as an address literal, by MX, or by the domain's own addresses (RFC 5321
+ * Finds the hosts for a domain: by qmtproutes or smtproutes, as an address literal, by MX, or by the domain's own addresses (RFC 5321
  * §5.1). Fails for good only on an authoritative answer. Failure texts are qmail's where it has one.
  */
 export async function findHosts(
@@ -29,8 +31,10 @@ export async function findHosts(
   dns: Dns,
   random: () => number,
 ): Promise<Outcome<Destination>> {
+  const qmtpRelay = findRelay(config.qmtpRoutes, domain);
+  if (qmtpRelay) return await findRelayHosts(qmtpRelay, "QMTP", config, dns);
   const relay = findRelay(config.routes, domain);
-  if (relay) return await findRelayHosts(relay, config, dns);
+  if (relay) return await findRelayHosts(relay, "SMTP", config, dns);
   const literal = literalAddress(domain);
   if (literal) return withoutOwn([{ name: literal, address: literal, preference: 0 }], [], config);
 
@@ -53,17 +57,25 @@ export async function findHosts(
 }
 
 /** A relay may be this host, under another port. One that cannot be found is our own mistake, which can be mended. */
-async function findRelayHosts({ host, port }: Relay, config: Config, dns: Dns): Promise<Outcome<Destination>> {
+async function findRelayHosts(
+  { host, port }: Relay,
+  protocol: "SMTP" | "QMTP",
+  config: Config,
+  dns: Dns,
+): Promise<Outcome<Destination>> {
   const answer = await addressesOf(host, dns);
   if (answer.kind === "unknown") return noAnswer(answer.why);
   const hosts = toHosts(host, 0, answer, config).slice(0, maxHosts);
-  if (hosts.length > 0) return done({ hosts, port });
-  return temporary("4.4", `Sorry, I couldn't find the relay ${host} that smtproutes names. (#4.4.4)\n`);
+  if (hosts.length > 0) return done({ hosts, port, protocol });
+  return temporary(
+    "4.4",
+    `Sorry, I couldn't find the relay ${host} that ${protocol.toLowerCase()}routes names. (#4.4.4)\n`,
+  );
 }
 
 function withoutOwn(hosts: readonly Host[], unknown: readonly string[], config: Config): Outcome<Destination> {
   const left = cutOwn(hosts, config.isOwn).slice(0, maxHosts);
-  if (left.length > 0) return done({ hosts: left, port: config.smtpPort });
+  if (left.length > 0) return done({ hosts: left, port: config.smtpPort, protocol: "by preference" });
   if (unknown[0] !== undefined) return noAnswer(unknown[0]);
   return permanent(
     "4.6",

@@ -10,11 +10,12 @@ export interface Watched {
 export class Watch {
   readonly now: () => number;
   readonly #watched = new Set<Watched>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
 
-  constructor(tickMs: number, now: () => number) {
+  /** `everyTick` calls what it is given once a tick, until what it returns is called. */
+  constructor(now: () => number, everyTick: (tick: () => void) => () => void) {
     this.now = now;
-    this.#timer = setInterval(() => this.#tick(), tickMs).unref();
+    this.#stop = everyTick(() => this.#tick());
   }
 
   add(watched: Watched): void {
@@ -26,7 +27,7 @@ export class Watch {
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 
   #tick(): void {

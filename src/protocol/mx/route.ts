@@ -1,6 +1,7 @@
 import { asciiLowerCase } from "../address.ts";
 import { parseIp } from "../network/network.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
+import { keyFor } from "../routing/router.ts";
 
 /** To `host` (a name, or an address without brackets) whatever DNS says of the domain. */
 export interface Relay {
@@ -11,14 +12,18 @@ export interface Relay {
 /** By domain as in control/smtproutes; `null` is an exception: by MX after all. */
 export type Routes = ReadonlyMap<string, Relay | null>;
 
-const defaultPort = 25;
+export const smtpPort = 25;
+export const qmtpPort = 209;
 
-/** Reads the entries of control/smtproutes. Fails, for good, with all that are wrong. */
-export function parseRoutes(entries: readonly (readonly [string, string])[]): Outcome<Routes> {
+/** Reads the entries of control/smtproutes or qmtproutes. Fails, for good, with all that are wrong. */
+export function parseRoutes(
+  entries: readonly (readonly [string, string])[],
+  defaultPort: number = smtpPort,
+): Outcome<Routes> {
   const routes = new Map<string, Relay | null>();
   const wrong: string[] = [];
   for (const [domain, value] of entries) {
-    const relay = parseRelay(value);
+    const relay = parseRelay(value, defaultPort);
     if (relay === undefined) wrong.push(`"${domain}:${value}" names no host and port`);
     else routes.set(asciiLowerCase(domain), relay);
   }
@@ -27,18 +32,20 @@ export function parseRoutes(entries: readonly (readonly [string, string])[]): Ou
 
 /** The relay for `domain`: of the whole name, else of its longest suffix that begins with a dot, else of "". */
 export function findRelay(routes: Routes, domain: string): Relay | undefined {
-  const name = asciiLowerCase(domain);
-  const whole = routes.get(name);
-  if (whole !== undefined) return whole ?? undefined;
-  for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
-    const relay = routes.get(name.slice(dot));
-    if (relay !== undefined) return relay ?? undefined;
-  }
-  return routes.get("") ?? undefined;
+  const entry = relayEntry(routes, domain);
+  return entry === undefined ? undefined : (routes.get(entry) ?? undefined);
 }
 
-/** `host`, `host:port`, `[address]`, `[address]:port`, or a bare IPv6 address. */
-function parseRelay(value: string): Relay | null | undefined {
+/** Whose relay that is: the key of `routes` that decides for `domain`. */
+export function relayEntry(routes: Routes, domain: string): string | undefined {
+  return keyFor(routes, asciiLowerCase(domain)) ?? (routes.has("") ? "" : undefined);
+}
+
+/**
+ * Reads `host`, `host:port`, `[address]`, `[address]:port`, or a bare IPv6 address. `null` for an empty text, `undefined`
+ * when it is none of these.
+ */
+export function parseRelay(value: string, defaultPort: number): Relay | null | undefined {
   if (value === "") return null;
   if (value.includes("::") && parseIp(value)) return { host: value, port: defaultPort };
   const colon = value.startsWith("[") ? value.indexOf(":", value.indexOf("]") + 1) : value.indexOf(":");

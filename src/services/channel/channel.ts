@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { createFrameReader, type Frame } from "../../protocol/wire/frame.ts";
 import { createReclaimer } from "../memory/reclaim.ts";
 
@@ -23,7 +23,7 @@ export interface ChannelEvents {
 const maxCopiedOctets = 16_384;
 
 /** Speaks frames over `socket`, believing nothing that comes in. */
-export function createChannel(socket: Socket, events: ChannelEvents): Channel {
+export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
   const read = createFrameReader();
   const reclaim = createReclaimer();
   let queued: Buffer[] = [];
