@@ -2,26 +2,31 @@ import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import type { AssignTable } from "../../protocol/users/assign.ts";
 import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
+import { createAccounts } from "../../services/directory/accounts.ts";
+import { type Assignments, assignmentsVersion, readAssignments } from "../../services/directory/assignments.ts";
+import { type Directory, routeAddress } from "../../services/directory/route.ts";
 import { deviceOf, openDirectoryOf, syncFileSystem } from "../../services/kernel/flush.ts";
 import { launch } from "../../services/launch/launch.ts";
 import { pathOf } from "../../services/maildir/file.ts";
 import type { Given, Program } from "../../services/program/program.ts";
-import { createAccounts, readAssign } from "./accounts.ts";
 import { readFacts } from "./facts.ts";
 import { createFlusher } from "./flush.ts";
-import { type Directory, routeAddress } from "./route.ts";
 import { type Desk, type QueueLink, serveQueue } from "./serve-queue.ts";
 import { createWorker } from "./worker.ts";
 import { createWorkers } from "./workers.ts";
 
 const passwdPath = "/etc/passwd";
+/** Of all local deliveries at once, as many may be one user's; a part of them stays for others. */
+const shareOfOneUser = 0.8;
 /** Deliveries that run get so long to end when we stop; then programs are told to, and get a little more. */
 const stopMs = 6_000;
 const programsStopMs = 1_000;
 
-/** Takes up work: reads users/assign, and waits for `queue`. */
+/** Whether users/ has changed is looked for at most so often, and only when there is mail. */
+const lookAgainAfterMs = 1_000;
+
+/** Takes up work: reads users/cdb or users/assign, and waits for `queue`. */
 export async function begin(given: Given): Promise<Outcome<Program>> {
   const read = readFacts(given.facts);
   if (read.kind !== "done") return read;
@@ -29,14 +34,16 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
   const accounts = createAccounts(passwdPath);
   const links = new Set<QueueLink>();
   let settings = given.settings;
-  let assign = readAssign(facts.usersFolder);
+  let version = assignmentsVersion(facts.usersFolder);
+  let lookedMs = performance.now();
+  let assign = readAssignments(facts.usersFolder);
   if (assign.kind !== "done") given.log({ event: "alert", text: `${assign.text}: local mail waits` });
   let directory = directoryOf(settings, assign);
   let homes = homesByOwner(assign);
   let isOpen = true;
   let whenIdle = (): void => {};
 
-  function directoryOf(now: Settings, table: Outcome<AssignTable>): Directory {
+  function directoryOf(now: Settings, table: Outcome<Assignments>): Directory {
     const hasAccounts = !facts.embedded && now.systemusers === 1;
     return {
       facts,
@@ -46,10 +53,31 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     };
   }
 
+  const readAgain = (): void => {
+    lookedMs = performance.now();
+    version = assignmentsVersion(facts.usersFolder);
+    const again = readAssignments(facts.usersFolder);
+    if (again.kind === "done") assign = again;
+    else {
+      const meanwhile = assign.kind === "done" ? "the old assignments stay" : "local mail waits";
+      given.log({ event: "alert", text: `${again.text}: ${meanwhile}` });
+    }
+    directory = directoryOf(settings, assign);
+    homes = homesByOwner(assign);
+    workers.retire();
+  };
+  /** As with qmail, a new users/cdb counts without a word to anybody. */
+  const lookForChange = (): void => {
+    if (performance.now() - lookedMs < lookAgainAfterMs) return;
+    lookedMs = performance.now();
+    if (assignmentsVersion(facts.usersFolder) !== version) readAgain();
+  };
+
   const workers = createWorkers({
     facts,
     mailFolders: () => settings.mailfolders,
     homesOf: (owner) => homes.get(owner) ?? [],
+    mostOfOneUser: () => Math.max(1, Math.floor(settings.concurrencylocal * shareOfOneUser)),
     start: (plan, options) => {
       const child = launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
       return createWorker(child, { ...options, openFolder });
@@ -57,7 +85,10 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     log: given.log,
   });
   const desk: Desk = {
-    route: (address) => routeAddress(address, directory),
+    route(address) {
+      lookForChange();
+      return routeAddress(address, directory);
+    },
     workers,
     flusher: createFlusher(syncFileSystem),
     held: { octets: 0 },
@@ -80,12 +111,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     },
     reload(fresh) {
       settings = fresh;
-      const again = readAssign(facts.usersFolder);
-      if (again.kind === "done") assign = again;
-      else given.log({ event: "alert", text: `${again.text}: the old assignments stay` });
-      directory = directoryOf(settings, assign);
-      homes = homesByOwner(assign);
-      workers.retire();
+      readAgain();
       given.log({ event: "reloaded" });
     },
     async stop() {
@@ -112,9 +138,10 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
 }
 
 /** All homes of one owner, so that the first worker started for it is walled in by all of them at once. */
-function homesByOwner(assign: Outcome<AssignTable>): ReadonlyMap<string, readonly string[]> {
+function homesByOwner(assign: Outcome<Assignments>): ReadonlyMap<string, readonly string[]> {
   if (assign.kind !== "done") return new Map();
-  const assignments = [...assign.value.exact.values(), ...assign.value.wildcards.values()];
+  const { exact, wildcards } = assign.value.table;
+  const assignments = [...exact.values(), ...wildcards.values()];
   const byOwner = Map.groupBy(assignments, ({ uid, gid }) => `${uid}:${gid}`);
   return new Map([...byOwner].map(([owner, list]) => [owner, list.map(({ home }) => pathOf(home))]));
 }

@@ -1,21 +1,10 @@
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import type { Places } from "../../services/directory/route.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 
-export interface Ids {
-  readonly uid: number;
-  readonly gid: number;
-}
-
 /** What `supervise` tells this program beside the settings. */
-export interface LocalFacts {
-  /** All deliveries run as the user we are, whatever users/assign says. */
-  readonly embedded: boolean;
-  readonly mailFolder: string;
+export interface LocalFacts extends Places {
   readonly usersFolder: string;
-  /** Owns the virtual mailboxes. */
-  readonly mailUser: Ids;
-  /** Takes what nobody else takes. */
-  readonly aliasUser: Ids & { readonly name: string; readonly home: string };
   /** How to start `deliver`; user and folders are filled in for each. */
   readonly deliver: LaunchPlan;
 }

@@ -34,6 +34,7 @@ import { encodeFrame } from "../../protocol/wire/frame.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
 import { launch } from "../../services/launch/launch.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
+import { nodeFiles } from "../../services/maildir/files.ts";
 import { makeMaildir } from "../../services/maildir/folder.ts";
 
 /** `local` and its workers as real processes, inside their walls; this file plays supervise and queue. */
@@ -306,7 +307,7 @@ const isRoot = process.getuid?.() === 0;
 test("as root, a user's mail and programs are that user's alone", { skip: !isRoot && "needs root" }, async () => {
   chmodSync(root, 0o711);
   const home = join(root, "other");
-  makeMaildir(join(home, "Maildir"));
+  makeMaildir(nodeFiles, join(home, "Maildir"));
   for (const path of ["", "Maildir", "Maildir/tmp", "Maildir/new", "Maildir/cur"])
     chownSync(join(home, path), otherId, otherId);
   writeFileSync(join(home, ".qmail"), "./Maildir/\n|id -u; id -G; pwd; cat; cat ../home/.qmail-files\n");

@@ -5,9 +5,9 @@ import { bodyEnd, deliver, deliveryBodyType, settled } from "../../protocol/wire
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { task } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
+import type { Route, Routed } from "../../services/directory/route.ts";
 import { createDelivery, type Delivery, type HeldForwards, type Taken } from "./delivery.ts";
 import type { Flusher } from "./flush.ts";
-import type { Route, Routed } from "./route.ts";
 import type { Worker } from "./worker.ts";
 import type { Workers } from "./workers.ts";
 

@@ -1,8 +1,8 @@
 import { spawn } from "node:child_process";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { maxLocalReportOctets } from "../../protocol/dot-qmail/report.ts";
+import type { Ids } from "../../services/directory/route.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
-import type { Ids } from "./facts.ts";
 
 /** A program from a .qmail file, to be run as the user whose file it is, with nothing of ours. */
 export interface UserProgram {

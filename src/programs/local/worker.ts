@@ -6,7 +6,7 @@ import { deliveryCredit, ended, forward, report } from "../../protocol/wire/deli
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { ran, run, written } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
-import type { Ids } from "./facts.ts";
+import type { Ids } from "../../services/directory/route.ts";
 import { type RunningProgram, startUserProgram } from "./user-program.ts";
 
 /** What a worker says of one delivery. Each returns "broken" when the worker may not say that. */
@@ -27,6 +27,7 @@ export interface Worker {
   /** Nothing more is expected on this stream. */
   forget(stream: number): void;
   readonly isIdle: boolean;
+  readonly openDeliveries: number;
   /** When something last happened, by the clock that only goes forward. */
   readonly lastUsedMs: number;
   /** Ends it at once. */
@@ -138,6 +139,9 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
     },
     get isIdle() {
       return streams.size === 0 && programs.size === 0;
+    },
+    get openDeliveries() {
+      return streams.size;
     },
     get lastUsedMs() {
       return lastUsedMs;

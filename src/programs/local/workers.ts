@@ -2,9 +2,9 @@ import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
+import type { Confinement } from "../../services/directory/route.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 import type { LocalFacts } from "./facts.ts";
-import type { Confinement } from "./route.ts";
 import type { Worker, WorkerOptions } from "./worker.ts";
 
 /** The `deliver` processes: one for each user who gets mail now, kept warm for a while. */
@@ -24,6 +24,8 @@ export interface WorkersOptions {
   readonly mailFolders: () => readonly string[];
   /** The homes that are assigned to one owner, by "uid:gid". */
   readonly homesOf: (owner: string) => readonly string[];
+  /** Deliveries of one user at once: programs that never end must leave places to other users. */
+  readonly mostOfOneUser: () => number;
   readonly start: (plan: LaunchPlan, options: Pick<WorkerOptions, "as" | "whenClosed">) => Worker;
   readonly log: (event: Event) => void;
 }
@@ -61,6 +63,12 @@ export function createWorkers(options: WorkersOptions): Workers {
     return undefined;
   };
 
+  const openDeliveriesOf = (key: string): number => {
+    let open = 0;
+    for (const { worker, confinement } of places) if (confinement.key === key) open += worker.openDeliveries;
+    return open;
+  };
+
   const makeRoom = (): boolean => {
     if (places.size < maxWorkers) return true;
     const idle = [...places].filter(({ worker }) => worker.isIdle);
@@ -95,7 +103,9 @@ export function createWorkers(options: WorkersOptions): Workers {
 
   return {
     take(confinement) {
-      const current = find(confinement.key);
+      const { key, isUser } = confinement;
+      if (isUser && openDeliveriesOf(key) >= options.mostOfOneUser()) return tooManyOfOneUser;
+      const current = find(key);
       if (current && isWithin(confinement.folder, current.folders)) return done(current.worker);
       // Walls are built around folders that exist. One that is not there yet widens them when it comes.
       if (!existsSync(confinement.folder)) return noFolder(confinement.folder);
@@ -123,6 +133,8 @@ export function createWorkers(options: WorkersOptions): Workers {
 }
 
 const tooMany = temporary("3.2", "too many users at once, try later. (#4.3.2)");
+
+const tooManyOfOneUser = temporary("3.2", "too many deliveries to one user at once, try later. (#4.3.2)");
 
 const noFolder = (folder: string): Failure =>
   temporary("3.0", `Unable to switch to ${folder}: file does not exist. (#4.3.0)`);

@@ -6,6 +6,7 @@ import {
   findFaults,
   valueLines,
 } from "../../protocol/control/describe.ts";
+import { notesOn } from "../../protocol/control/notes.ts";
 import { parseControl, readSettings } from "../../protocol/control/parse.ts";
 import type { Settings } from "../../protocol/control/table.ts";
 import { type Outcome, permanent } from "../../protocol/outcome.ts";
@@ -144,6 +145,7 @@ function check(_: readonly string[], { folder }: Context): Outcome<void> {
       `${counted(faults.length, "control file")} wrong in ${displayPath(folder)}\n${faults.join("\n")}`,
     );
   }
+  for (const note of notesOn(files.value)) say(note);
   say(`${counted(files.value.size, "control file")} in ${displayPath(folder)}, nothing wrong`);
   return nothing;
 }

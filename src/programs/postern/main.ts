@@ -12,6 +12,10 @@ const commands = new Map<string, Entry>([
   ["queue", ["look at the queue, and change it", () => import("./queue.ts")]],
   ["log", ["what happened, and what happens", () => import("./log.ts")]],
   ["config", ["read, change and check control files", () => import("./config.ts")]],
+  ["explain", ["where mail for an address goes, and why", () => import("./explain.ts")]],
+  ["newu", ["make users/cdb from users/assign", () => import("./newu.ts")]],
+  ["newmrh", ["make control/morercpthosts.cdb", () => import("./newmrh.ts")]],
+  ["pw2u", ["make users/assign from the accounts of this system", () => import("./pw2u.ts")]],
 ]);
 
 const help = (): string => `usage: postern COMMAND [ARGUMENT ...]

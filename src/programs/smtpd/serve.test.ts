@@ -278,3 +278,21 @@ test("smtpd takes new settings for new connections, and keeps the old ones when 
   assert.equal(stage.service.reload(settings.value).kind, "done");
   assert.equal(await (await Talk.open(stage.port)).reply(), "220 fresh.example ESMTP");
 });
+
+test("smtpd sends away whom smtprules denies, and treats others as their line says; a reload counts", async () => {
+  await using stage = await openStage({ ...plainControl, smtprules: "127.0.0.1:deny" });
+  const denied = await Talk.open(stage.port);
+  assert.equal(await denied.reply(), "554 5.7.1 this server takes no mail from your address");
+  denied.close();
+  assert.partialDeepStrictEqual(stage.events, [{ event: "refusal", address: "127.0.0.1" }]);
+  const files = { ...plainControl, relayclients: "", smtprules: '127.:allow,RELAYCLIENT="",DATABYTES="4000"' };
+  const settings = readSettings(new Map(Object.entries({ ...files, badrcptto: "no@localhost" })));
+  assert.ok(settings.kind === "done" && stage.service.reload(settings.value).kind === "done");
+  const talk = await greeted(stage);
+  await talk.ask("EHLO c");
+  assert.match(await talk.ask("MAIL FROM:<> SIZE=4001"), /^552/);
+  assert.match(await talk.ask("MAIL FROM:<> SIZE=4000"), /^250/);
+  assert.match(await talk.ask("RCPT TO:<any@far.example>"), /^250/);
+  assert.match(await talk.ask("RCPT TO:<no@localhost>"), /^550 5\.7\.1 .*badrcptto/);
+  talk.close();
+});

@@ -3,12 +3,11 @@ import { createServer, type ListenOptions, type Server, type Socket } from "node
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import type { Rules } from "../../protocol/smtp/session.ts";
+import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
+import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
 import { createQueueLink } from "../../services/submission/queue-link.ts";
-import { type AdmissionLimits, createAdmission } from "./admission.ts";
 import { Connection, type Surroundings } from "./connection.ts";
-import { createRules } from "./rules.ts";
 
 export interface ServiceOptions {
   readonly settings: Settings;
@@ -36,10 +35,11 @@ export interface SmtpService {
 /** Transactions under way may finish within this. */
 const stopMs = 5_000;
 const tooMany = "421 4.7.0 too many connections, try again later\r\n";
+const denied = "554 5.7.1 this server takes no mail from your address\r\n";
 
 interface Terms {
   readonly settings: Settings;
-  readonly rulesFor: (address: string) => Rules;
+  readonly rulesFor: RulesFor;
 }
 
 export function createSmtpService({ settings, ipAddresses, processes, log }: ServiceOptions): Outcome<SmtpService> {
@@ -71,19 +71,21 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
     const { remoteAddress: address, remotePort: port } = socket;
     if (address === undefined || port === undefined) return void socket.destroy(); // gone already
     const number = ++lastNumber;
-    if (!admission.enter(address)) {
-      log({ event: "refusal", connection: number, address, command: "", reply: tooMany.trimEnd() });
-      return turnAway(socket);
+    const { rulesFor, settings } = terms;
+    const rules = rulesFor(address);
+    if (rules === "denied" || !admission.enter(address)) {
+      const reply = rules === "denied" ? denied : tooMany;
+      log({ event: "refusal", connection: number, address, command: "", reply: reply.trimEnd() });
+      return turnAway(socket, reply);
     }
     log({ event: "connection", connection: number, address, port, service });
-    const { rulesFor, settings } = terms;
     const connection = new Connection(
       socket,
       around,
       {
         number,
         address,
-        rules: rulesFor(address),
+        rules,
         me: settings.me,
         maxHops: settings.maxhops,
         timeoutSeconds: settings.timeoutsmtpd,
@@ -148,8 +150,8 @@ function limitsOf(settings: Settings, processes: number): AdmissionLimits {
   };
 }
 
-function turnAway(socket: Socket): void {
+function turnAway(socket: Socket, reply: string): void {
   socket.on("error", () => {}); // it may be gone; nothing depends on it
-  socket.write(tooMany, "latin1");
+  socket.write(reply, "latin1");
   socket.destroySoon();
 }

@@ -1,12 +1,18 @@
 import { parseRoutes } from "../mx/route.ts";
+import { createClientRules } from "../network/client-rules.ts";
 import { createNetworks } from "../network/network.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
+import { parseQmqpServers } from "../qmqp/servers.ts";
 import type { ControlName, ControlValue, Settings } from "./table.ts";
 
 /** What more must be right of some control files than their kind: found at `postern config check`, not at the start. */
 const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outcome<unknown> } = {
   relayclients: createNetworks,
-  smtproutes: parseRoutes,
+  smtprules: createClientRules,
+  qmqpclients: createNetworks,
+  qmqpservers: parseQmqpServers,
+  smtproutes: (routes) => parseRoutes(routes),
+  qmtproutes: (routes) => parseRoutes(routes),
   bounceformat: (format) =>
     format === "dsn" || format === "qsbmf" ? done(format) : permanent("3.5", `"${format}" is neither dsn nor qsbmf`),
 };

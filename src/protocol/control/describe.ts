@@ -1,3 +1,5 @@
+import { compiledControl, parseCompiled } from "./compiled.ts";
+import { foreignControl } from "./foreign.ts";
 import { parseControl } from "./parse.ts";
 import { type Control, type ControlName, type ControlValue, controls, type Described } from "./table.ts";
 
@@ -41,7 +43,9 @@ export function valueLines(value: ControlValue): readonly string[] {
 export function findFaults(files: ReadonlyMap<string, string>): readonly string[] {
   const faults: string[] = [];
   for (const [name, text] of files) {
-    const parsed = parseControl(name, text);
+    if (foreignControl(name) !== undefined) continue;
+    const compiled = compiledControl(name);
+    const parsed = compiled ? parseCompiled(name, compiled, text) : parseControl(name, text);
     if (parsed.kind !== "done") faults.push(parsed.text);
   }
   return faults;

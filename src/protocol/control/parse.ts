@@ -1,5 +1,7 @@
 import { done, type Outcome, permanent } from "../outcome.ts";
 import { checkControl } from "./check.ts";
+import { type Compiled, compiledControl, parseCompiled } from "./compiled.ts";
+import { foreignControl } from "./foreign.ts";
 import { type Control, type ControlName, type ControlValue, controls, type Settings } from "./table.ts";
 
 const isControlName = (name: string): name is ControlName => Object.hasOwn(controls, name);
@@ -31,22 +33,29 @@ function parseKind(name: ControlName, text: string): Outcome<ControlValue> {
 }
 
 /**
- * The settings that a control folder means. `files` holds the text of each file, by name. Fails with all that is
+ * The settings that a control folder means. qmail's files that mean nothing here are passed over. `files` holds the text of each file, by name. Fails with all that is
  * wrong, one line each, when a file is unknown or has a bad value.
  */
 export function readSettings(files: ReadonlyMap<string, string>): Outcome<Settings> {
   const wrong: string[] = [];
   const values = new Map<string, ControlValue>();
+  const added = new Map<Compiled, readonly string[]>();
   for (const [name, text] of files) {
-    const parsed = parseControl(name, text);
-    if (parsed.kind === "done") values.set(name, parsed.value);
-    else wrong.push(parsed.text);
+    if (foreignControl(name) !== undefined) continue;
+    const compiled = compiledControl(name);
+    const parsed = compiled ? parseCompiled(name, compiled, text) : parseControl(name, text);
+    if (parsed.kind !== "done") wrong.push(parsed.text);
+    else if (compiled) added.set(compiled, parsed.value as readonly string[]);
+    else values.set(name, parsed.value);
   }
   if (wrong.length > 0) return permanent("3.5", wrong.join("\n"));
   const me = (values.get("me") as string | undefined) ?? "localhost";
   const settings: Record<string, unknown> = { present: [...values.keys()] };
   for (const [name, control] of Object.entries<Control>(controls)) {
     settings[name] = values.get(name) ?? defaultOf(control, me);
+  }
+  for (const [{ adds, onlyWithout }, lines] of added) {
+    if (!onlyWithout || !values.has(adds)) settings[adds] = [...(settings[adds] as readonly string[]), ...lines];
   }
   return done(settings as unknown as Settings);
 }
@@ -65,7 +74,8 @@ const withoutTrailingBlanks = (text: string): string => {
 
 const firstLine = (text: string): string => withoutTrailingBlanks(text.split("\n", 1)[0] ?? "");
 
-const listLines = (text: string): string[] =>
+/** The lines of a list file that count. */
+export const listLines = (text: string): string[] =>
   text
     .split("\n")
     .map(withoutTrailingBlanks)

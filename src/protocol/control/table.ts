@@ -18,7 +18,7 @@ export type Control =
 export type FromMe = { readonly fromMe: true };
 const fromMe: FromMe = { fromMe: true };
 
-export type Reader = "smtpd" | "qmqpd" | "queue" | "local" | "remote" | "logger" | "supervise" | "inject";
+export type Reader = "smtpd" | "qmtpd" | "qmqpd" | "queue" | "local" | "remote" | "logger" | "supervise" | "inject";
 
 export interface Described {
   readonly readBy: readonly Reader[];
@@ -39,20 +39,20 @@ const oneGiB = 2 ** 30;
 export const controls = {
   me: row(
     line("localhost"),
-    ["supervise", "smtpd", "queue", "remote", "inject", "local"],
+    ["supervise", "smtpd", "qmtpd", "qmqpd", "queue", "remote", "inject", "local"],
     "this server's full name, and the default of many others",
   ),
 
   // What is ours, and who may relay
-  locals: row(list(fromMe), ["queue", "smtpd"], "domains delivered here, exact names"),
+  locals: row(list(fromMe), ["queue", "smtpd", "qmtpd"], "domains delivered here, exact names"),
   virtualdomains: row(
     map(),
-    ["queue", "smtpd"],
+    ["queue", "smtpd", "qmtpd"],
     "`user@domain:prefix`, `domain:prefix`, `.domain:prefix` or `:prefix`: delivered here as prefix-user@domain; an empty prefix makes an exception",
   ),
   mailboxdomains: row(
     list(),
-    ["queue", "smtpd", "local"],
+    ["queue", "smtpd", "qmtpd", "local"],
     "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message",
     "0.1",
   ),
@@ -60,18 +60,33 @@ export const controls = {
   envnoathost: row(line(fromMe), ["queue"], "the domain of recipients without one"),
   rcpthosts: row(
     list(),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "domains accepted from anybody, `.domain` for all below it. Missing: those of locals, virtualdomains and mailboxdomains, never everything",
   ),
-  morercpthosts: row(list(), ["smtpd"], "more of rcpthosts, for long lists"),
+  morercpthosts: row(list(), ["smtpd", "qmtpd"], "more of rcpthosts, for long lists; morercpthosts.cdb is read too"),
   relayclients: row(
     list(),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "addresses and networks (192.0.2.0/24, 2001:db8::/32) that may relay to anywhere",
     "0.1",
   ),
-  badmailfrom: row(list(), ["smtpd"], "refused senders: `user@domain` or `@domain`"),
-  databytes: row(integer(0, 0, 4 * oneGiB, "octets"), ["smtpd"], "largest message taken, 0 for any size up to 4 GiB"),
+  badmailfrom: row(
+    list(),
+    ["smtpd"],
+    "refused senders: `user@domain`, `@domain`, `@.domain` for all below it, `user@`",
+  ),
+  badrcptto: row(list(), ["smtpd", "qmtpd"], "refused recipients, whoever sends; in the form of badmailfrom", "0.1"),
+  smtprules: row(
+    list(),
+    ["smtpd", "qmtpd"],
+    'by client address, in tcprules\' form: `192.0.2.:allow,RELAYCLIENT=""`, `198.51.100.0/24:deny`; without the file tcp.smtp.cdb, as tcprules makes it, is read',
+    "0.1",
+  ),
+  databytes: row(
+    integer(0, 0, 4 * oneGiB, "octets"),
+    ["smtpd", "qmtpd"],
+    "largest message taken, 0 for any size up to 4 GiB",
+  ),
 
   // Listening
   smtplisten: row(
@@ -86,6 +101,24 @@ export const controls = {
     "where smtpd listens for mail programs: `address:port`",
     "0.1",
   ),
+  qmtplisten: row(
+    list(),
+    ["supervise"],
+    "where qmtpd listens for other servers by QMTP, `0.0.0.0:209` as a rule; none: there is no qmtpd",
+    "0.1",
+  ),
+  qmqplisten: row(
+    list(),
+    ["supervise"],
+    "where qmqpd listens for hosts without a queue, `0.0.0.0:628` as a rule, beside the socket for local users",
+    "0.1",
+  ),
+  qmqpclients: row(
+    list(),
+    ["qmqpd"],
+    "addresses and networks that may hand in mail at qmqplisten, to anywhere, unchecked; none: nobody",
+    "0.1",
+  ),
   smtpdprocesses: row(
     integer(0, 0, 64, "processes"),
     ["supervise"],
@@ -96,30 +129,30 @@ export const controls = {
   localiphost: row(line(fromMe), ["smtpd"], "replaces `[own.ip.address]` in recipients"),
   timeoutsmtpd: row(
     integer(300, 1, 86_400, "seconds"),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "longest silence of a client (RFC 5321 asks for at least 300)",
   ),
   maxconnections: row(
     integer(1_000, 1, 100_000, "connections"),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "SMTP connections at once, all clients together; one more is answered 421",
     "0.1",
   ),
   maxconnectionsperaddress: row(
     integer(100, 1, 100_000, "connections"),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "SMTP connections at once from one address (IPv6: one /64)",
     "0.1",
   ),
   maxrecipients: row(
     integer(1_000, 100, 100_000, "recipients"),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "recipients of one message; one more is answered 452",
     "0.1",
   ),
   maxhops: row(
     integer(100, 10, 1_000, "lines"),
-    ["smtpd"],
+    ["smtpd", "qmtpd"],
     "Received and Delivered-To lines a message may have",
     "0.1",
   ),
@@ -187,6 +220,7 @@ export const controls = {
     ["remote"],
     "`domain:relay:port`, `.domain:relay`, `:relay`: to the relay instead of the MX; an empty relay makes an exception",
   ),
+  qmtproutes: row(map(), ["remote"], "as smtproutes, and before it, for relays that speak QMTP, port 209 unless given"),
   timeoutconnect: row(integer(60, 1, 3_600, "seconds"), ["remote"], "longest wait for a connection"),
   timeoutremote: row(
     integer(1_200, 1, 86_400, "seconds"),
@@ -202,6 +236,11 @@ export const controls = {
   remoteprocesses: row(integer(1, 1, 64, "processes"), ["supervise"], "remote processes", "0.1"),
 
   // Injection
+  qmqpservers: row(
+    list(),
+    ["inject"],
+    "servers that inject and sendmail hand messages to by QMQP, in order, `address` or `address:port` (628): this host needs no queue",
+  ),
   defaultdomain: row(line(fromMe), ["inject"], "added to host names without a dot"),
   defaulthost: row(line(fromMe), ["inject"], "added to addresses without a host"),
   idhost: row(line(fromMe), ["inject"], "the host of Message-IDs we make"),

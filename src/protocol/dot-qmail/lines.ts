@@ -1,13 +1,14 @@
 import type { Failure } from "../outcome.ts";
 import { temporary } from "../outcome.ts";
 
-/** One thing a .qmail file asks for. A line that may not stand where it stands is a failure when its turn comes. */
-export type Instruction =
+/** One thing a .qmail file asks for, and on which line. One that may not stand where it stands fails in its turn. */
+export type Instruction = { readonly line: number } & (
   | { readonly kind: "maildir"; readonly path: string }
   | { readonly kind: "mbox"; readonly path: string }
   | { readonly kind: "program"; readonly command: string }
   | { readonly kind: "forward"; readonly forwardPath: string }
-  | { readonly kind: "fail"; readonly failure: Failure };
+  | { readonly kind: "fail"; readonly failure: Failure }
+);
 
 const blankFirstLine = temporary("2.1", "Uh-oh: first line of .qmail file is blank. (#4.2.1)");
 const noFiles = temporary("7.0", "Uh-oh: .qmail has file delivery but has x bit set. (#4.7.0)");
@@ -22,32 +23,33 @@ export function parseDotQmail(text: string, forwardOnly: boolean): readonly Inst
   let onlyForwards = forwardOnly;
   for (const [at, raw] of text.split("\n").entries()) {
     const line = withoutTrailingBlanks(raw);
-    if (line === "" && at === 0) return [{ kind: "fail", failure: blankFirstLine }];
+    if (line === "" && at === 0) return [{ kind: "fail", failure: blankFirstLine, line: 1 }];
     if (line === "+list") onlyForwards = true;
-    const instruction = parseLine(line);
+    const instruction = parseLine(line, at + 1);
     if (!instruction) continue;
     if (instruction.kind !== "forward" && onlyForwards) {
-      instructions.push({ kind: "fail", failure: instruction.kind === "program" ? noPrograms : noFiles });
+      const failure = instruction.kind === "program" ? noPrograms : noFiles;
+      instructions.push({ kind: "fail", failure, line: at + 1 });
     } else instructions.push(instruction);
   }
   return instructions;
 }
 
-function parseLine(line: string): Exclude<Instruction, { kind: "fail" }> | undefined {
-  switch (line.charAt(0)) {
+function parseLine(text: string, line: number): Exclude<Instruction, { kind: "fail" }> | undefined {
+  switch (text.charAt(0)) {
     case "":
     case "#":
     case "+":
       return undefined;
     case "|":
-      return { kind: "program", command: line.slice(1) };
+      return { kind: "program", command: text.slice(1), line };
     case ".":
     case "/":
-      return { kind: line.endsWith("/") ? "maildir" : "mbox", path: line };
+      return { kind: text.endsWith("/") ? "maildir" : "mbox", path: text, line };
     case "&":
-      return { kind: "forward", forwardPath: line.slice(1) };
+      return { kind: "forward", forwardPath: text.slice(1), line };
     default:
-      return { kind: "forward", forwardPath: line };
+      return { kind: "forward", forwardPath: text, line };
   }
 }
 

@@ -9,6 +9,8 @@ export interface Ip {
 export interface Networks {
   /** `address` as the system writes it; what is no address is in no network. */
   has(address: string): boolean;
+  /** The first line that `address` is in. */
+  lineFor(address: string): string | undefined;
 }
 
 /**
@@ -27,17 +29,16 @@ export function createNetworks(lines: readonly string[]): Outcome<Networks> {
   const networks: Network[] = [];
   const wrong: string[] = [];
   for (const line of lines) {
-    const network = parseNetwork(line);
+    const network = networkOf(line);
     if (network) networks.push(network);
     else wrong.push(`"${line}" is no address and no network`);
   }
   if (wrong.length > 0) return permanent("3.5", wrong.join("; "));
-  return done({
-    has(address) {
-      const ip = networks.length > 0 ? parseIp(address) : undefined;
-      return ip !== undefined && networks.some((network) => isWithin(ip.octets, network));
-    },
-  });
+  const lineFor = (address: string): string | undefined => {
+    const ip = networks.length > 0 ? parseIp(address) : undefined;
+    return ip && lines[networks.findIndex((network) => isWithin(ip.octets, network))];
+  };
+  return done({ has: (address) => lineFor(address) !== undefined, lineFor });
 }
 
 /** What counts as one client: an IPv4 address, or the /64 an IPv6 address is in. */
@@ -48,12 +49,14 @@ export function clientOf(address: string): string {
   return ip.family === 4 ? ip.octets.subarray(12).join(".") : `${ip.octets.subarray(0, 8).join(".")}/64`;
 }
 
-interface Network {
+/** The addresses whose first `bits` bits are those of `octets`, 16 of them. */
+export interface Network {
   readonly octets: Uint8Array;
   readonly bits: number;
 }
 
-function parseNetwork(text: string): Network | undefined {
+/** Reads `address` or `address/bits`. */
+export function networkOf(text: string): Network | undefined {
   const slash = text.indexOf("/");
   const ip = parseIp(slash < 0 ? text : text.slice(0, slash));
   if (!ip) return undefined;

@@ -54,3 +54,28 @@ for (const { accepts, name, address, expected } of cases) {
     assert.equal(accepts(address), expected);
   });
 }
+
+const checklist = [
+  ["§17.72 `.x` is for what is below x", byHosts, "a@y.below.example", true],
+  ["§17.72 `.x` is not for x", byHosts, "a@below.example", false],
+  ["§17.72 `x` is for x", byHosts, "a@listed.example", true],
+  ["§17.72 `x` is not for what is below it", byHosts, "a@y.listed.example", false],
+  ["§17.73 an empty rcpthosts lets nobody in", byNothing, "a@local.example", false],
+  ["§17.73 an empty rcpthosts lets in who has no domain", byNothing, "postmaster", true],
+  [
+    "§17.73 without rcpthosts what is delivered here is let in, and nothing else",
+    byDeliveries,
+    "a@other.example",
+    false,
+  ],
+  ["§17.74 morercpthosts counts beside rcpthosts", byHosts, "a@more.example", true],
+  [
+    "§17.74 morercpthosts does not count without rcpthosts",
+    createAcceptance({ ...settings, morercpthosts: ["more.example"] }),
+    "a@more.example",
+    false,
+  ],
+] as const;
+for (const [name, accepts, address, expected] of checklist) {
+  test(name, () => assert.equal(accepts(address), expected));
+}

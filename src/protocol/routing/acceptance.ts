@@ -1,6 +1,7 @@
 import { asciiLowerCase } from "../address.ts";
 import type { Settings } from "../control/table.ts";
-import { domainOf, firstOf, localDomains } from "./router.ts";
+import { domainOf, keyFor, localDomains, virtualKey } from "./router.ts";
+import { type Tell, untold } from "./tell.ts";
 
 /** Whether we take mail for a recipient from anybody. */
 export type Acceptance = (address: string) => boolean;
@@ -15,25 +16,50 @@ export type AcceptanceSettings = Pick<
  * morercpthosts decide. Without it, what is delivered here is accepted, except by virtualdomains' catch-all line,
  * which would be everything. An address without `@` is ours.
  */
-export function createAcceptance(settings: AcceptanceSettings): Acceptance {
-  return settings.present.includes("rcpthosts") ? listed(settings) : deliveredHere(settings);
+export function createAcceptance(settings: AcceptanceSettings, tell: Tell = untold): Acceptance {
+  const accepts = settings.present.includes("rcpthosts") ? listed(settings, tell) : deliveredHere(settings, tell);
+  return (address) => {
+    if (address.includes("@")) return accepts(address);
+    tell({ source: "rcpthosts", says: "an address without domain is ours: accepted" });
+    return true;
+  };
 }
 
-function listed(settings: AcceptanceSettings): Acceptance {
-  const hosts = [...settings.rcpthosts, ...settings.morercpthosts].map(asciiLowerCase);
-  const accepted = new Map(hosts.map((host) => [host, true]));
-  return (address) => !address.includes("@") || firstOf(accepted, domainOf(address)) !== undefined;
+function listed(settings: AcceptanceSettings, tell: Tell): Acceptance {
+  const sources = new Map([
+    ...settings.morercpthosts.map((host) => [asciiLowerCase(host), "morercpthosts"] as const),
+    ...settings.rcpthosts.map((host) => [asciiLowerCase(host), "rcpthosts"] as const),
+  ]);
+  return (address) => {
+    const entry = keyFor(sources, domainOf(address));
+    const source = entry === undefined ? undefined : sources.get(entry);
+    if (entry === undefined || source === undefined) {
+      tell({ source: "rcpthosts", says: `${domainOf(address)} is not in it, nor in morercpthosts: refused` });
+      return false;
+    }
+    tell({ source, entry, says: "accepted from anybody" });
+    return true;
+  };
 }
 
-function deliveredHere(settings: AcceptanceSettings): Acceptance {
+function deliveredHere(settings: AcceptanceSettings, tell: Tell): Acceptance {
   const locals = localDomains(settings);
   const virtual = new Map(settings.virtualdomains);
+  virtual.delete("");
   return (address) => {
-    if (!address.includes("@")) return true;
     const domain = domainOf(address);
-    if (domain === "") return false;
-    if (locals.has(domain)) return true;
-    const prefix = virtual.get(asciiLowerCase(address)) ?? firstOf(virtual, domain);
-    return prefix !== undefined && prefix !== "";
+    const source = domain === "" ? undefined : locals.get(domain);
+    if (source !== undefined) {
+      tell({ source, entry: domain, says: "there is no rcpthosts, and it is delivered here: accepted from anybody" });
+      return true;
+    }
+    const key = domain === "" ? undefined : virtualKey(virtual, address);
+    if (key === undefined || !virtual.get(key)) {
+      tell({ source: "rcpthosts", says: `is missing, and ${domain} is not delivered here: refused` });
+      return false;
+    }
+    const says = "there is no rcpthosts, and it is delivered here: accepted from anybody";
+    tell({ source: "virtualdomains", entry: key, says });
+    return true;
   };
 }

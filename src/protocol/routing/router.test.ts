@@ -49,7 +49,7 @@ for (const { recipient, channel, address } of cases) {
   });
 }
 
-test("route() takes the empty key for what nothing else names, and an exception before it", () => {
+test("§17.70 route() takes the empty key for what nothing else names, and an exception before it", () => {
   const catchAll = createRouter({
     envnoathost: "e.example",
     percenthack: [],
@@ -79,3 +79,32 @@ for (const [address, expected] of stripped) {
     assert.equal(router.stripVirtualPrefix(address), expected);
   });
 }
+
+/** One statement each of qmail's checklist: who, what control says, and what becomes of it. */
+const checklist = [
+  ["§17.64 a recipient without domain gets envnoathost", "joe", "remote joe@envnoat.example"],
+  ["§17.65 percenthack, once", "a%b.example@percent.example", "remote a@b.example"],
+  ["§17.65 percenthack, repeatedly", "a%b.example%also.example@percent.example", "remote a@b.example"],
+  ["§17.66 locals beats virtualdomains", "x@both.example", "local x@both.example"],
+  ["§17.67 the whole address beats the domain", "joe@virtual.example", "local joseph-joe@virtual.example"],
+  ["§17.67 the longest suffix beats the shorter", "x@a.deep.wild.example", "local deep-x@a.deep.wild.example"],
+  ["§17.68 .domain is for what is below it", "x@a.wild.example", "local joe-w-x@a.wild.example"],
+  ["§17.68 .domain is not for the domain", "x@wild.example", "remote x@wild.example"],
+  ["§17.69 an empty prefix makes an exception", "x@exempt.wild.example", "remote x@exempt.wild.example"],
+  ["§17.71 the prefix goes before, the domain stays", "Lo-Cal@Virtual.example", "local v-Lo-Cal@Virtual.example"],
+] as const;
+for (const [name, recipient, expected] of checklist) {
+  test(name, () => {
+    const { channel, address } = router.route(recipient);
+    assert.equal(`${channel} ${address}`, expected);
+  });
+}
+
+test("route() tells each rule that it tried, and nothing else changes", () => {
+  const told: string[] = [];
+  const route = router.route("a%x.wild.example@percent.example", ({ source, entry }) =>
+    told.push(`${source} ${entry}`),
+  );
+  assert.deepEqual(route, router.route("a%x.wild.example@percent.example"));
+  assert.deepEqual(told, ["percenthack percent.example", "locals undefined", "virtualdomains .wild.example"]);
+});

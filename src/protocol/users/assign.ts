@@ -11,6 +11,11 @@ export interface Assignment {
   readonly extension: string;
 }
 
+export interface FoundAssignment extends Assignment {
+  /** How its line begins, in lower case: `=` or `+` and what it names. */
+  readonly entry: string;
+}
+
 export interface AssignTable {
   /** By local part in lower case. */
   readonly exact: ReadonlyMap<string, Assignment>;
@@ -46,24 +51,27 @@ export function parseAssign(text: string): Outcome<AssignTable> {
 }
 
 /** The assignment of a local part, but for the one to everybody. An exact one comes first, then the longest wildcard. */
-export function findAssignment(table: AssignTable, localPart: string): Assignment | undefined {
+export function findAssignment(table: AssignTable, localPart: string): FoundAssignment | undefined {
   const key = asciiLowerCase(localPart);
   const exact = table.exact.get(key);
-  if (exact) return exact;
+  if (exact) return { ...exact, entry: `=${key}` };
   for (let length = key.length; length > 0; length--) {
     const wildcard = table.wildcards.get(key.slice(0, length));
-    if (wildcard) return { ...wildcard, extension: wildcard.extension + localPart.slice(length) };
+    if (!wildcard) continue;
+    const extension = wildcard.extension + localPart.slice(length);
+    return { ...wildcard, extension, entry: `+${key.slice(0, length)}` };
   }
   return undefined;
 }
 
 /** The assignment to everybody, `+:`, applied to this local part. */
-export function catchAllAssignment(table: AssignTable, localPart: string): Assignment | undefined {
+export function catchAllAssignment(table: AssignTable, localPart: string): FoundAssignment | undefined {
   const everybody = table.wildcards.get("");
-  return everybody && { ...everybody, extension: everybody.extension + localPart };
+  return everybody && { ...everybody, extension: everybody.extension + localPart, entry: "+" };
 }
 
-function parseId(text: string): { readonly id: number } | undefined {
+/** A uid or gid. */
+export function parseId(text: string): { readonly id: number } | undefined {
   const id = /^[0-9]{1,10}$/.test(text) ? Number(text) : Number.NaN;
   return id <= maxId ? { id } : undefined;
 }

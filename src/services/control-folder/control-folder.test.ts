@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -29,4 +29,16 @@ test("a control folder that is not there is a temporary failure, with its name",
     assert.equal(outcome.kind, "temporary");
     assert.match(outcome.kind === "temporary" ? outcome.text : "", /\/nonexistent.*ENOENT/);
   }
+});
+
+test("readControlFiles() does not open what is known from qmail and not ours", () => {
+  const folder = mkdtempSync(join(tmpdir(), "postern-control-"));
+  mkdirSync(join(folder, "domainkeys"));
+  writeFileSync(join(folder, "servercert.pem"), "a private key");
+  const files = readControlFiles(folder);
+  assert.deepEqual(files.kind === "done" && [...files.value], [
+    ["domainkeys", ""],
+    ["servercert.pem", ""],
+  ]);
+  rmSync(folder, { recursive: true });
 });

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { foreignControl } from "../../protocol/control/foreign.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 
 /** The control files in a folder, by name, as text (latin1). Files that start with a dot and backups (`me~`) are none. */
@@ -12,7 +13,8 @@ export function readControlFiles(folder: string): Outcome<ReadonlyMap<string, st
     const files = new Map<string, string>();
     for (const name of names.sort()) {
       tried = join(folder, name);
-      files.set(name, readFileSync(tried, "latin1"));
+      // Known from qmail and not ours: its presence is all that counts, and it may be a folder or a private key.
+      files.set(name, foreignControl(name) === undefined ? readFileSync(tried, "latin1") : "");
     }
     return done(files);
   } catch (error) {

@@ -17,6 +17,9 @@ export function findLayout(
 
 const isSystem = (root: string): boolean => existsSync(dirname(systemLayout(root).control));
 
+/** Whether the layout is that of a whole system, where each program is a user of its own. */
+export const isSystemLayout = (layout: Layout): boolean => layout.control.endsWith(systemLayout("").control);
+
 /** A path as people should read it: what lies in this folder begins with `./`. */
 export const displayPath = (path: string): string =>
   path.startsWith("/") || path.startsWith(".") ? path : `./${path}`;

@@ -1,13 +1,14 @@
 import { join } from "node:path";
 import { asciiLowerCase, splitAddress } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { type Tell, untold } from "../../protocol/routing/tell.ts";
 import { accountSplits, isFolderName } from "../../protocol/users/account-names.ts";
-import { type Assignment, type AssignTable, catchAllAssignment, findAssignment } from "../../protocol/users/assign.ts";
+import { type Assignment, catchAllAssignment, findAssignment } from "../../protocol/users/assign.ts";
 import type { MailboxDomain } from "../../protocol/users/mailbox-domains.ts";
 import { homeBelow, homeGiven, homeMade } from "../../protocol/wire/worker.ts";
-import { pathOf } from "../../services/maildir/file.ts";
+import { pathOf } from "../maildir/file.ts";
 import type { Accounts } from "./accounts.ts";
-import type { LocalFacts } from "./facts.ts";
+import type { Assignments } from "./assignments.ts";
 
 /** Which worker takes a delivery: who it runs as, and where it may write. */
 export interface Confinement {
@@ -31,10 +32,26 @@ export interface Route {
   readonly extension: string;
 }
 
+export interface Ids {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Who and where those are that are no users. */
+export interface Places {
+  /** All deliveries run as the user we are, whatever users/assign says. */
+  readonly embedded: boolean;
+  readonly mailFolder: string;
+  /** Owns the virtual mailboxes. */
+  readonly mailUser: Ids;
+  /** Takes what nobody else takes. */
+  readonly aliasUser: Ids & { readonly name: string; readonly home: string };
+}
+
 /** All that is known of who is who. */
 export interface Directory {
-  readonly facts: Pick<LocalFacts, "embedded" | "mailFolder" | "mailUser" | "aliasUser">;
-  readonly assign: Outcome<AssignTable>;
+  readonly facts: Places;
+  readonly assign: Outcome<Assignments>;
   readonly mailboxDomains: ReadonlyMap<string, MailboxDomain>;
   /** Absent when accounts of the system get no mail. */
   readonly accounts: Accounts | undefined;
@@ -48,25 +65,38 @@ export type Routed = Outcome<Route | undefined>;
  * everybody, accounts of the system by qmail's rules (spec §5.3), at last the alias user. Only accounts take time: for
  * all else the answer is there at once, and the body need not be kept waiting.
  */
-export function routeAddress(address: string, directory: Directory): Routed | Promise<Routed> {
+export function routeAddress(address: string, directory: Directory, tell: Tell = untold): Routed | Promise<Routed> {
   const at = address.lastIndexOf("@");
   if (at < 0) return noHost;
   if (at === 0) return done(undefined);
   const { localPart, domain } = splitAddress(address);
   const { assign, mailboxDomains, accounts } = directory;
   if (assign.kind !== "done") return troubleReading;
+  const { table, source = "users/assign" } = assign.value;
 
-  const assigned = findAssignment(assign.value, localPart);
-  if (assigned) return assignedRoute(assigned, directory);
+  const assigned = findAssignment(table, localPart);
+  if (assigned) {
+    tell({ source, entry: assigned.entry, says: `assigned to ${assigned.user}` });
+    return assignedRoute(assigned, directory);
+  }
+  tell({ source, says: assign.value.source ? `nobody is assigned ${localPart}` : "does not exist, nor users/cdb" });
   const mailboxDomain = mailboxDomains.get(asciiLowerCase(domain));
-  if (mailboxDomain) return mailboxRoute(localPart, asciiLowerCase(domain), mailboxDomain, directory);
-  const everybody = catchAllAssignment(assign.value, localPart);
-  if (everybody) return assignedRoute(everybody, directory);
-  return accounts ? accountRoute(localPart, accounts, directory) : aliasRoute(localPart, directory);
+  if (mailboxDomain) {
+    tell({ source: "mailboxdomains", entry: asciiLowerCase(domain), says: "its mailboxes are folders" });
+    return mailboxRoute(localPart, asciiLowerCase(domain), mailboxDomain, directory);
+  }
+  const everybody = catchAllAssignment(table, localPart);
+  if (everybody) {
+    tell({ source, entry: everybody.entry, says: `everybody is assigned to ${everybody.user}` });
+    return assignedRoute(everybody, directory);
+  }
+  if (accounts) return accountRoute(localPart, accounts, directory, tell);
+  tell({ source: "accounts", says: "accounts of this system get no mail" });
+  return aliasRoute(localPart, directory, tell);
 }
 
 const noHost = permanent("1.3", "Sorry, address must include host name. (#5.1.3)");
-const troubleReading = temporary("3.5", "Trouble reading users/assign in local. (#4.3.5)");
+const troubleReading = temporary("3.5", "Trouble reading users/cdb or users/assign in local. (#4.3.5)");
 const asRoot: Failure = temporary("7.0", "Not allowed to perform deliveries as root. (#4.7.0)");
 
 function assignedRoute(assignment: Assignment, directory: Directory): Outcome<Route> {
@@ -90,18 +120,26 @@ function mailboxRoute(
   return done({ confinement, user: localPart, home, homeKind, dash: "", extension: "" });
 }
 
-async function accountRoute(localPart: string, accounts: Accounts, directory: Directory): Promise<Routed> {
+async function accountRoute(localPart: string, accounts: Accounts, directory: Directory, tell: Tell): Promise<Routed> {
   for (const { name, dash, extension } of accountSplits(localPart)) {
     const account = accounts.find(name);
-    if (!account || account.uid === 0) continue;
+    if (!account || account.uid === 0) {
+      tell({ source: "accounts", says: account ? `${name} is root, who gets no mail` : `there is no account ${name}` });
+      continue;
+    }
     const owns = await accounts.ownsHome(account);
     if (owns.kind !== "done") return owns;
-    if (owns.value) return assignedRoute({ ...account, user: name, dash, extension }, directory);
+    if (owns.value) {
+      tell({ source: "accounts", entry: name, says: "takes it" });
+      return assignedRoute({ ...account, user: name, dash, extension }, directory);
+    }
+    tell({ source: "accounts", entry: name, says: `does not own its home, ${account.home}` });
   }
-  return aliasRoute(localPart, directory);
+  return aliasRoute(localPart, directory, tell);
 }
 
-function aliasRoute(localPart: string, directory: Directory): Outcome<Route> {
+function aliasRoute(localPart: string, directory: Directory, tell: Tell): Outcome<Route> {
   const { aliasUser } = directory.facts;
+  tell({ source: "alias", entry: aliasUser.name, says: "takes what nobody else takes" });
   return assignedRoute({ ...aliasUser, user: aliasUser.name, dash: "-", extension: localPart }, directory);
 }

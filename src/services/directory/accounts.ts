@@ -1,23 +1,8 @@
 import { readFileSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { type AssignTable, parseAssign } from "../../protocol/users/assign.ts";
 import { type Account, parsePasswd } from "../../protocol/users/passwd.ts";
-import { errorCode, pathOf } from "../../services/maildir/file.ts";
-
-const noAssignments: AssignTable = { exact: new Map(), wildcards: new Map() };
-
-/** Reads users/assign; without the file nobody is assigned anything. */
-export function readAssign(usersFolder: string): Outcome<AssignTable> {
-  const path = join(usersFolder, "assign");
-  try {
-    return parseAssign(readFileSync(path, "latin1"));
-  } catch (error) {
-    const code = errorCode(error);
-    return code === "ENOENT" ? done(noAssignments) : temporary("3.5", `cannot read ${path}: ${code}`);
-  }
-}
+import { errorCode, pathOf } from "../maildir/file.ts";
 
 /** The accounts of this system. */
 export interface Accounts {

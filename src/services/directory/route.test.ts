@@ -7,7 +7,7 @@ import { done, temporary } from "../../protocol/outcome.ts";
 import { parseAssign } from "../../protocol/users/assign.ts";
 import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
 import { parsePasswd } from "../../protocol/users/passwd.ts";
-import { createAccounts, readAssign } from "./accounts.ts";
+import { createAccounts } from "./accounts.ts";
 import { type Directory, routeAddress } from "./route.ts";
 
 const accounts = parsePasswd(
@@ -15,6 +15,10 @@ const accounts = parsePasswd(
 );
 const assignText =
   "=boss:joe:1000:100:/home/joe:-:boss:\n+list-:lists:1010:110:/home/lists:-::\n=zero:root:0:0:/root:::\n.\n";
+const assignments = (text: string): Directory["assign"] => {
+  const table = parseAssign(text);
+  return table.kind === "done" ? done({ source: "users/assign", table: table.value }) : table;
+};
 const directory: Directory = {
   facts: {
     embedded: false,
@@ -22,7 +26,7 @@ const directory: Directory = {
     mailUser: { uid: 200, gid: 200 },
     aliasUser: { uid: 300, gid: 300, name: "alias", home: "/alias" },
   },
-  assign: parseAssign(assignText),
+  assign: assignments(assignText),
   mailboxDomains: mailboxDomains(["box.example", "new.example:create"]),
   accounts: {
     find: (name) => accounts.get(name),
@@ -33,7 +37,7 @@ const directory: Directory = {
 };
 const everybody: Directory = {
   ...directory,
-  assign: parseAssign(assignText.replace(".\n", "+:all:400:400:/all:-::\n.\n")),
+  assign: assignments(assignText.replace(".\n", "+:all:400:400:/all:-::\n.\n")),
 };
 const embedded: Directory = { ...directory, facts: { ...directory.facts, embedded: true }, accounts: undefined };
 
@@ -62,7 +66,7 @@ const cases: readonly (readonly [string, Directory, string])[] = [
   [
     "joe@x",
     { ...directory, assign: temporary("3.5", "broken") },
-    "temporary Trouble reading users/assign in local. (#4.3.5)",
+    "temporary Trouble reading users/cdb or users/assign in local. (#4.3.5)",
   ],
 ];
 for (const [address, where, expected] of cases) {
@@ -76,7 +80,7 @@ for (const [address, where, expected] of cases) {
   });
 }
 
-test("createAccounts() and readAssign() read the files, and know who owns a home", async () => {
+test("createAccounts() reads the accounts, and knows who owns a home", async () => {
   const folder = mkdtempSync(join(tmpdir(), "postern-users-"));
   try {
     const passwd = join(folder, "passwd");
@@ -95,10 +99,44 @@ test("createAccounts() and readAssign() read the files, and know who owns a home
       assert.ok(account);
       assert.deepEqual(await real.ownsHome(account), done(owns), name);
     }
-    assert.equal(readAssign(folder).kind, "done");
-    writeFileSync(join(folder, "assign"), "=broken\n");
-    assert.equal(readAssign(folder).kind, "temporary");
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+const longest = "x".repeat(31);
+const withNames: Directory = {
+  ...directory,
+  assign: assignments(".\n"),
+  accounts: {
+    find: (name) =>
+      [longest, `${longest}y`].includes(name) ? { name, uid: 7, gid: 7, home: "/home/x" } : accounts.get(name),
+    ownsHome: async ({ home }) => done(home.startsWith("/home")),
+  },
+};
+const checklist = [
+  ["§17.81 without assignments, user is an account", "joe", "joe /home/joe .qmail"],
+  ["§17.81 without assignments, user-ext is an account's", "joe-Ext-a", "joe /home/joe .qmail-Ext-a"],
+  ["§17.82 a-b before a for a-b-c", "a-b-c", "a-b /home/a-b .qmail-c"],
+  ["§17.83 uid 0 is no user", "root-x", "alias /alias .qmail-root-x"],
+  ["§17.83 who does not own the home is no user", "svc", "alias /alias .qmail-svc"],
+  ["§17.84 a name with capitals never matches", "Upper", "alias /alias .qmail-Upper"],
+  ["§17.85 a name of 31 octets matches", `${longest}-e`, `${longest} /home/x .qmail-e`],
+  ["§17.85 a name of 32 octets never matches", `${longest}y-e`, `alias /alias .qmail-${longest}y-e`],
+  ["§17.86 what nobody takes is the alias user's", "No-Body.x", "alias /alias .qmail-No-Body.x"],
+  ["§17.87 root is .qmail-root of the alias user", "root", "alias /alias .qmail-root"],
+] as const;
+for (const [name, localPart, expected] of checklist) {
+  test(name, async () => {
+    const routed = await routeAddress(`${localPart}@x`, withNames);
+    assert.ok(routed.kind === "done" && routed.value);
+    const { user, home, dash, extension } = routed.value;
+    assert.equal(`${user} ${home} .qmail${dash}${extension}`, expected);
+  });
+}
+
+test("routeAddress() tells each rule that it tried", async () => {
+  const told: string[] = [];
+  await routeAddress("a-b-c-d@x", directory, ({ source, entry }) => told.push(`${source} ${entry}`));
+  assert.deepEqual(told, ["users/assign undefined", "accounts undefined", "accounts undefined", "accounts a-b"]);
 });
