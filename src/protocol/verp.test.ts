@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandVerp, stripVerp } from "./verp.ts";
+import { expandVerp, isVerp, markVerp, stripVerp, type VerpDelimiters } from "./verp.ts";
 
 const cases = [
-  { name: "expands", reversePath: "list-@h-@[]", to: "u@d", expanded: "list-u=d@h", stripped: "list-@h" },
+  { name: "§17.223 expands", reversePath: "list-@h-@[]", to: "u@d", expanded: "list-u=d@h", stripped: "list-@h" },
   {
     name: "splits both at the last @",
     reversePath: "joe-list-owner-@heaven.af.mil-@[]",
@@ -19,7 +19,7 @@ const cases = [
     stripped: "a@b-@h",
   },
   {
-    name: "takes a sender without another @ literally",
+    name: "§17.224 takes a sender without another @ literally",
     reversePath: "list-@[]",
     to: "u@d",
     expanded: "list-@[]",
@@ -37,9 +37,28 @@ const cases = [
   { name: "leaves an ordinary sender", reversePath: "a-@h", to: "u@d", expanded: "a-@h", stripped: "a-@h" },
 ] as const;
 
+/** The number of the statement, if there is one, goes first. */
+const title = (subject: string, name: string): string => name.replace(/^(§17\.\d+ )?/, `$1${subject} `);
+
 for (const { name, reversePath, to, expanded, stripped } of cases) {
-  test(`expandVerp() and stripVerp() ${name}`, () => {
+  test(title("expandVerp() and stripVerp()", name), () => {
     assert.equal(expandVerp(reversePath, to), expanded);
     assert.equal(stripVerp(reversePath), stripped);
+  });
+}
+
+const asked: readonly (readonly [delimiters: VerpDelimiters, marked: string, expanded: string])[] = [
+  [["+", "="], "list+@h-@[]", "list+u=d@h"],
+  [["-", "="], "list-@h-@[]", "list-u=d@h"],
+  [["=", "-"], "list=@h-@[-]", "list=u-d@h"],
+  [["-", "+"], "list-@h-@[+]", "list-u+d@h"],
+];
+
+for (const [delimiters, marked, expanded] of asked) {
+  test(`§17.226 markVerp() marks a sender for XVERP=${delimiters.join("")}`, () => {
+    assert.equal(markVerp("list@h", delimiters), marked);
+    assert.ok(isVerp(marked));
+    assert.equal(expandVerp(marked, "u@d"), expanded);
+    assert.equal(stripVerp(marked), `list${delimiters[0]}@h`);
   });
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { once } from "node:events";
+import { returnPathLine } from "../../protocol/bounce/notice.ts";
 import type { Completed } from "../../protocol/header/complete.ts";
 import type { Failure } from "../../protocol/outcome.ts";
 import { complete, submit } from "../../services/injection/inject.ts";
@@ -30,7 +31,7 @@ async function run(): Promise<number> {
 }
 
 async function print({ header, body, reversePath }: Completed): Promise<void> {
-  process.stdout.write(`Return-Path: <${reversePath}>\n${header}`, "latin1");
+  process.stdout.write(returnPathLine(reversePath) + header, "latin1");
   if (body && !process.stdout.write(body)) await once(process.stdout, "drain");
 }
 

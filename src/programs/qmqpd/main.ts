@@ -1,35 +1,62 @@
 #!/usr/bin/env node
-import { createServer, type Socket } from "node:net";
-import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
-import { peerCredentials } from "../../services/kernel/peer-credentials.ts";
+import { createServer } from "node:net";
+import type { Settings } from "../../protocol/control/table.ts";
+import { createNetworks, type Networks } from "../../protocol/network/network.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { runProgram } from "../../services/program/program.ts";
-import { createQueueClient } from "./queue-client.ts";
-import { type Caller, createService, limits } from "./serve.ts";
+import { createQueueClient } from "../../services/submission/queue-client.ts";
+import { localCaller, networkCaller } from "./callers.ts";
+import { createService, limits, type Service } from "./serve.ts";
 
-runProgram("qmqpd", async ({ listeners, log }) => {
+runProgram("qmqpd", async ({ settings, listeners, log }) => {
   const [fd] = listeners.qmqp ?? [];
   if (fd === undefined) return permanent("3.5", "no listener for local submission");
+  const initial = readTerms(settings);
+  if (initial.kind !== "done") return initial;
+  let terms = initial.value;
   const queue = createQueueClient();
-  const service = createService({ submit: queue.submit, identify, log, now: Date.now });
-  // Half open: a client may end its side after the request and still wait for the answer.
-  const server = createServer({ allowHalfOpen: true }, service.take);
-  server.maxConnections = 2 * limits.connections; // beyond that not even a refusal: the kernel's line of waiting ones is next
-  server.on("error", (error) => log({ event: "alert", text: `cannot accept local submissions: ${error.message}` }));
-  server.listen({ fd });
+  let lastNumber = 0;
+  const shared = { submit: queue.submitWhenUp, log, now: Date.now, number: () => ++lastNumber };
+  const local = createService({ ...shared, identify: localCaller });
+  // Apart: other hosts cannot take the connections of this one's users.
+  const network = createService({
+    ...shared,
+    identify: ({ remoteAddress }) => networkCaller(remoteAddress, terms.clients, terms.me),
+  });
+  const serve = (service: Service, listener: number) => {
+    // Half open: a client may end its side after the request and still wait for the answer.
+    const server = createServer({ allowHalfOpen: true }, service.take);
+    server.maxConnections = 2 * limits.connections; // beyond that not even a refusal: the kernel's line of waiting ones is next
+    server.on("error", (error) => log({ event: "alert", text: `cannot accept submissions: ${error.message}` }));
+    return server.listen({ fd: listener });
+  };
+  const servers = [serve(local, fd), ...(listeners["qmqp-tcp"] ?? []).map((listener) => serve(network, listener))];
   return done({
     peer(name, socket) {
       if (name === "queue") queue.attach(socket);
       else socket.destroy();
     },
+    reload(fresh) {
+      const read = readTerms(fresh);
+      if (read.kind === "done") terms = read.value;
+      else log({ event: "warning", text: `old settings kept: ${read.text}` });
+    },
     async stop() {
-      server.close();
-      await service.stop();
+      for (const server of servers) server.close();
+      await Promise.all([local.stop(), network.stop()]);
     },
   });
 });
 
-/** Node keeps a socket's descriptor to itself but for this; there is no other way to ask the kernel about it. */
-function identify(socket: Socket): Outcome<Caller> {
-  const { fd } = (socket as Socket & { readonly _handle?: { readonly fd?: number } })._handle ?? {};
-  return fd === undefined || fd < 0 ? temporary("3.0", "cannot tell who is calling") : peerCredentials(fd);
+/** Who may call, and who they are told we are. */
+interface Terms {
+  readonly me: string;
+  readonly clients: Networks;
+}
+
+function readTerms({ me, qmqpclients }: Settings): Outcome<Terms> {
+  const clients = createNetworks(qmqpclients);
+  return clients.kind === "done"
+    ? done({ me, clients: clients.value })
+    : permanent("3.5", `control/qmqpclients: ${clients.text}`);
 }

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { isPrintable } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { createQmqpReader, type QmqpPart } from "../../protocol/qmqp/request.ts";
-import type { Submission } from "./queue-client.ts";
+import type { Submission } from "../../services/submission/queue-client.ts";
 
 /** A request whose message has gone to `queue` already, and only wants its envelope. */
 export interface Envelope {

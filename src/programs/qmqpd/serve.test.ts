@@ -4,6 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { test } from "node:test";
 import type { Event } from "../../protocol/event/event.ts";
 import { encodeNetstring } from "../../protocol/netstring.ts";
+import { createNetworks } from "../../protocol/network/network.ts";
 import { done } from "../../protocol/outcome.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import {
@@ -18,7 +19,8 @@ import {
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
 import { createChannel } from "../../services/channel/channel.ts";
-import { createQueueClient } from "./queue-client.ts";
+import { createQueueClient } from "../../services/submission/queue-client.ts";
+import { networkCaller, processCaller } from "./callers.ts";
 import { createService, type Limits, limits } from "./serve.ts";
 
 interface Stored {
@@ -86,8 +88,9 @@ async function setUp(answer: Parameters<typeof createFakeQueue>[1], bounds: Part
   const events: Event[] = [];
   const service = createService(
     {
-      submit: client.submit,
-      identify: () => done({ pid: 7, uid: 1000 }),
+      submit: async () => client.submit(),
+      identify: () => done(processCaller({ pid: 7, uid: 1000 })),
+      number: () => 1,
       log: (event) => events.push(event),
       now: () => Date.UTC(1995, 8, 6, 4, 46, 54),
     },
@@ -204,8 +207,9 @@ for (const { answer, reply } of failures) {
 
 test("createService() answers Z while there is no queue", async () => {
   const service = createService({
-    submit: createQueueClient().submit,
-    identify: () => done({ pid: 7, uid: 1000 }),
+    submit: async () => createQueueClient().submit(),
+    identify: () => done(processCaller({ pid: 7, uid: 1000 })),
+    number: () => 1,
     log: () => {},
     now: Date.now,
   });
@@ -227,7 +231,7 @@ test("createService() abandons the message of a client that goes away", async ()
 });
 
 test("createService() refuses one user's connection too many, and takes another when one has gone", async () => {
-  const { call, service, close } = await setUp("stored", { connectionsPerUid: 1 });
+  const { call, service, close } = await setUp("stored", { connectionsPerCaller: 1 });
   const first = await call();
   assert.match(await ask(await call(), request("m", "s", "r"), 1000), /Ztoo many connections of uid 1000/);
   assert.match(await ask(first, request("m", "s", "r"), 1000), /Kok/);
@@ -241,4 +245,20 @@ test("createService() keeps no more octets of addresses than it may", async () =
   assert.match(await ask(await call(), request("m", "s", "r@a", "r@b", "r@c"), 1000), /Ztoo many recipients under way/);
   assert.match(await ask(await call(), request("m", "s", "r@a", "r@b"), 1000), /Kok/);
   close();
+});
+
+const clients = createNetworks(["192.0.2.0/24"]);
+
+test("networkCaller() lets the clients of control/qmqpclients in, and nobody else", () => {
+  if (clients.kind !== "done") return assert.fail(clients.text);
+  const known = networkCaller("192.0.2.7", clients.value, "mx.example");
+  if (known.kind !== "done") return assert.fail(known.text);
+  assert.equal(known.value.name, "192.0.2.7");
+  assert.equal(
+    known.value.received(810_362_814_000),
+    "Received: from unknown (192.0.2.7)\n  by mx.example with QMQP; 6 Sep 1995 04:46:54 -0000\n",
+  );
+  for (const address of ["192.0.3.1", "2001:db8::1", undefined]) {
+    assert.equal(networkCaller(address, clients.value, "mx.example").kind, "temporary");
+  }
 });

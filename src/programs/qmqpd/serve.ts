@@ -1,20 +1,23 @@
 import type { Socket } from "node:net";
-import { formatDate } from "../../protocol/date.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, enhancedCode, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { encodeQmqpReply } from "../../protocol/qmqp/reply.ts";
-import type { Submission } from "./queue-client.ts";
+import type { Submission } from "../../services/submission/queue-client.ts";
 import { type Budget, readRequest } from "./request.ts";
 
-/** A process of this system that connected, as the kernel knows it. */
+/** Who connected: a process of this system, as the kernel knows it, or another host. */
 export interface Caller {
-  readonly pid: number;
+  /** "uid 1000" or an address: so many connections each, and the name in the log. */
+  readonly name: string;
+  /** For the log of the queue. */
   readonly uid: number;
+  /** The trace field that goes in front of the message, with its line ends. */
+  received(nowMs: number): string;
 }
 
 export interface Limits {
   readonly connections: number;
-  readonly connectionsPerUid: number;
+  readonly connectionsPerCaller: number;
   readonly idleMs: number;
   readonly sessionMs: number;
   /** Given an answer, a client has this long to read it and close. */
@@ -28,7 +31,7 @@ export interface Limits {
 /** One hour for a request is QMQP's own limit. */
 export const limits: Limits = {
   connections: 200,
-  connectionsPerUid: 50,
+  connectionsPerCaller: 50,
   idleMs: 300_000,
   sessionMs: 3_600_000,
   lingerMs: 30_000,
@@ -37,10 +40,12 @@ export const limits: Limits = {
 };
 
 export interface Surroundings {
-  readonly submit: () => Outcome<Submission>;
+  readonly submit: () => Promise<Outcome<Submission>>;
   readonly identify: (socket: Socket) => Outcome<Caller>;
   readonly log: (event: Event) => void;
   readonly now: () => number;
+  /** The number of a new connection, for the log. */
+  readonly number: () => number;
 }
 
 export interface Service {
@@ -54,7 +59,6 @@ export function createService(surroundings: Surroundings, bounds: Limits = limit
   const sockets = new Set<Socket>();
   const admit = createAdmission(surroundings, bounds);
   const budget: Budget = { octets: bounds.addressOctets };
-  let lastConnection = 0;
   let whenEmpty = (): void => {};
 
   const answer = (socket: Socket, outcome: Outcome<string>): void => {
@@ -65,14 +69,14 @@ export function createService(surroundings: Surroundings, bounds: Limits = limit
   const converse = async (socket: Socket, caller: Caller): Promise<void> => {
     const accepted = await transfer(socket, caller, surroundings, budget);
     if (!accepted) return void socket.destroy();
-    const connection = ++lastConnection;
+    const connection = surroundings.number();
     if (accepted.kind === "done") {
       const { message } = accepted.value;
       surroundings.log({ event: "accepted", connection, ...accepted.value });
       return answer(socket, done(`ok ${Math.floor(surroundings.now() / 1000)} qp ${message}`));
     }
     const text = `${accepted.text} (#${enhancedCode(accepted)})`;
-    surroundings.log({ event: "refusal", connection, address: `uid ${caller.uid}`, command: "QMQP", reply: text });
+    surroundings.log({ event: "refusal", connection, address: caller.name, command: "QMQP", reply: text });
     answer(socket, accepted);
   };
 
@@ -106,27 +110,27 @@ export function createService(surroundings: Surroundings, bounds: Limits = limit
   };
 }
 
-/** Who may come in: so many at once, and so many of one user. */
+/** Who may come in: so many at once, and so many of one caller. */
 function createAdmission(
   { identify }: Surroundings,
   bounds: Limits,
 ): (socket: Socket, connections: number) => Outcome<Caller> {
-  const perUid = new Map<number, number>();
-  const count = (uid: number, more: 1 | -1): void => {
-    const now = (perUid.get(uid) ?? 0) + more;
-    if (now === 0) perUid.delete(uid);
-    else perUid.set(uid, now);
+  const perCaller = new Map<string, number>();
+  const count = (name: string, more: 1 | -1): void => {
+    const now = (perCaller.get(name) ?? 0) + more;
+    if (now === 0) perCaller.delete(name);
+    else perCaller.set(name, now);
   };
   return (socket, connections) => {
     if (connections > bounds.connections) return temporary("3.2", "too many connections, try again later");
     const caller = identify(socket);
     if (caller.kind !== "done") return caller;
-    const { uid } = caller.value;
-    if ((perUid.get(uid) ?? 0) >= bounds.connectionsPerUid) {
-      return temporary("3.2", `too many connections of uid ${uid}, try again later`);
+    const { name } = caller.value;
+    if ((perCaller.get(name) ?? 0) >= bounds.connectionsPerCaller) {
+      return temporary("3.2", `too many connections of ${name}, try again later`);
     }
-    count(uid, 1);
-    socket.once("close", () => count(uid, -1));
+    count(name, 1);
+    socket.once("close", () => count(name, -1));
     return caller;
   };
 }
@@ -138,12 +142,12 @@ async function transfer(
   { submit, now }: Surroundings,
   budget: Budget,
 ): Promise<Outcome<{ message: number; recipients: number }> | undefined> {
-  const submitted = submit();
+  const submitted = await submit();
   if (submitted.kind !== "done") return submitted;
   const submission = submitted.value;
   socket.once("close", submission.abandon); // also ends a wait for room
   try {
-    await submission.write(Buffer.from(receivedLine(caller, now())));
+    await submission.write(Buffer.from(caller.received(now()), "latin1"));
     const request = await readRequest(socket, submission, budget);
     if (request?.kind !== "done") return request;
     const { reversePath, forwardPaths } = request.value;
@@ -156,6 +160,3 @@ async function transfer(
     submission.abandon();
   }
 }
-
-const receivedLine = ({ pid, uid }: Caller, nowMs: number): string =>
-  `Received: (postern ${pid} invoked by uid ${uid}); ${formatDate(nowMs)}\n`;

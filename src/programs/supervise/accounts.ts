@@ -1,4 +1,5 @@
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { parseId } from "../../protocol/users/assign.ts";
 import { type AccountName, accountNames, type Ids } from "./walls.ts";
 
 export interface Account extends Ids {
@@ -10,9 +11,8 @@ export function findAccounts(passwd: string): Outcome<ReadonlyMap<AccountName, A
   const found = new Map<string, Account>();
   for (const line of passwd.split("\n")) {
     const [name = "", , uid = "", gid = "", , home = ""] = line.split(":");
-    if (/^[0-9]{1,10}$/.test(uid) && /^[0-9]{1,10}$/.test(gid)) {
-      found.set(name, { uid: Number(uid), gid: Number(gid), home });
-    }
+    const ids = [parseId(uid), parseId(gid)] as const;
+    if (ids[0] && ids[1]) found.set(name, { uid: ids[0].id, gid: ids[1].id, home });
   }
   const accounts = new Map<AccountName, Account>();
   const wrong: string[] = [];

@@ -30,7 +30,12 @@ export interface Crew {
 
 /** Longest time each stage of a stop has, before the processes are killed. */
 const stopGraceMs = 10_000;
-const stopOrder: readonly (readonly ProgramName[])[] = [["smtpd", "qmqpd"], ["queue"], ["local", "remote"], ["logger"]];
+const stopOrder: readonly (readonly ProgramName[])[] = [
+  ["smtpd", "qmtpd", "qmqpd"],
+  ["queue"],
+  ["local", "remote"],
+  ["logger"],
+];
 
 /** Starts all programs, each connected with those it speaks with, and again whenever one dies. */
 export function startCrew(options: CrewOptions): Crew {

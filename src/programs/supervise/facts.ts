@@ -48,6 +48,7 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
       return { ipAddresses: ownAddresses(), processes: options.smtpdProcesses };
     case "remote":
       return { ipAddresses: ownAddresses(), nameservers: systemNameservers() };
+    case "qmtpd":
     case "qmqpd":
     case "deliver":
       return {};

@@ -6,7 +6,8 @@ import { listenTcp, listenUnix } from "../../services/kernel/sockets.ts";
 import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 export interface Listener {
-  readonly service: "smtp" | "submission" | "qmqp";
+  /** "qmqp" is local submission's socket; QMQP for other hosts is "qmqp-tcp". */
+  readonly service: "smtp" | "submission" | "qmtp" | "qmqp-tcp" | "qmqp";
   readonly name: string;
   readonly fd: number;
 }
@@ -17,6 +18,8 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
   const wanted = [
     ["smtp", "smtplisten"],
     ["submission", "submissionlisten"],
+    ["qmtp", "qmtplisten"],
+    ["qmqp-tcp", "qmqplisten"],
   ] as const;
   for (const [service, file] of wanted) {
     for (const name of settings[file]) {

@@ -22,7 +22,14 @@ export interface Console {
 }
 
 /** What takes effect at the next start only: the listeners are bound and the processes counted by then. */
-const fixedSettings = ["smtplisten", "submissionlisten", "smtpdprocesses", "remoteprocesses"] as const;
+const fixedSettings = [
+  "smtplisten",
+  "submissionlisten",
+  "qmtplisten",
+  "qmqplisten",
+  "smtpdprocesses",
+  "remoteprocesses",
+] as const;
 
 /** Runs the whole server until it is told to stop. Fails when it cannot begin. */
 export async function supervise(options: StartOptions, set: SetUp, console: Console): Promise<Outcome<void>> {
@@ -35,7 +42,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     since: new Date().toISOString(),
     listeners: set.listeners.map(({ service, name }) => ({ service, name })),
   };
-  const events = createEventLog("supervise");
+  const events = createEventLog();
   let logSocket: Socket | undefined;
   const stopped = Promise.withResolvers<void>();
   const planOf = (program: ProgramName): LaunchPlan => ({
@@ -128,7 +135,8 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     member("local"),
     ...times(set.settings.remoteprocesses, member("remote")),
     ...times(smtpdProcesses, member("smtpd", { smtp: fdsOf("smtp"), submission: fdsOf("submission") })),
-    member("qmqpd", { qmqp: fdsOf("qmqp") }),
+    ...(fdsOf("qmtp").length > 0 ? [member("qmtpd", { qmtp: fdsOf("qmtp") })] : []),
+    member("qmqpd", { qmqp: fdsOf("qmqp"), "qmqp-tcp": fdsOf("qmqp-tcp") }),
   ];
 }
 

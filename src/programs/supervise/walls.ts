@@ -1,7 +1,8 @@
 import type { Wall } from "../../services/launch/plan.ts";
 import type { Layout } from "../../services/layout/layout.ts";
 
-export type ProgramName = "smtpd" | "qmqpd" | "queue" | "local" | "deliver" | "remote" | "logger";
+export const programNames = ["smtpd", "qmtpd", "qmqpd", "queue", "local", "deliver", "remote", "logger"] as const;
+export type ProgramName = (typeof programNames)[number];
 
 /** The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls. */
 export const accountNames = [
@@ -34,6 +35,12 @@ const table: Readonly<Record<ProgramName, Row>> = {
     account: "postern-smtpd",
     network: "accept",
     limits: { descriptors: 110_000, heapMiB: 192 },
+  },
+  qmtpd: {
+    ...confined,
+    account: "postern-smtpd",
+    network: "accept",
+    limits: { descriptors: 110_000, heapMiB: 128 },
   },
   qmqpd: {
     ...confined,
@@ -97,6 +104,7 @@ export function wallOf(program: ProgramName, layout: Layout, ids?: ReadonlyMap<A
 /** Who speaks with whom. `logger` hears from every program, and from `supervise`. */
 const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["smtpd", "queue"],
+  ["qmtpd", "queue"],
   ["qmqpd", "queue"],
   ["queue", "local"],
   ["queue", "remote"],

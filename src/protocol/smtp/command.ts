@@ -1,4 +1,5 @@
 import { isPrintable, type Path, scanPath } from "../address.ts";
+import type { VerpDelimiters } from "../verp.ts";
 
 /** What a client said, understood (RFC 5321 §4.1.1). "wrong" carries the reply to what was not. */
 export type Command =
@@ -10,6 +11,8 @@ export type Command =
       readonly sizeOctets: number;
       /** 1 for BODY=8BITMIME (RFC 6152). */
       readonly bodyKind: 0 | 1;
+      /** Postfix's XVERP: a reverse-path of its own for each recipient. */
+      readonly verp?: VerpDelimiters;
     }
   | { readonly verb: "RCPT"; readonly forwardPath: Path }
   | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" }
@@ -75,6 +78,7 @@ function parseMail(argument: string): Command {
   if (scanned.kind !== "done") return wrong(`501 5.1.7 ${scanned.text}`);
   let sizeOctets = 0;
   let bodyKind: 0 | 1 = 0;
+  let verp: VerpDelimiters | undefined;
   for (const parameter of parametersOf(argument, scanned.value.end)) {
     const equals = parameter.indexOf("=");
     const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
@@ -85,9 +89,13 @@ function parseMail(argument: string): Command {
     } else if (keyword === "BODY") {
       if (value !== "7BIT" && value !== "8BITMIME") return wrong("501 5.5.4 BODY is 7BIT or 8BITMIME");
       bodyKind = value === "8BITMIME" ? 1 : 0;
+    } else if (keyword === "XVERP") {
+      const [before, within, ...more] = equals < 0 ? "+=" : value;
+      if (!isDelimiter(before) || !isDelimiter(within) || more.length > 0) return badDelimiters;
+      verp = [before, within];
     } else return unknownParameter;
   }
-  return { verb: "MAIL", reversePath: scanned.value.path, sizeOctets, bodyKind };
+  return { verb: "MAIL", reversePath: scanned.value.path, sizeOctets, bodyKind, ...(verp && { verp }) };
 }
 
 function parseRcpt(argument: string): Command {
@@ -100,7 +108,10 @@ function parseRcpt(argument: string): Command {
   return { verb: "RCPT", forwardPath: scanned.value.path };
 }
 
-const unknownParameter = wrong("555 5.5.4 parameter not recognised");
+export const unknownParameterReply = "555 5.5.4 parameter not recognised";
+const unknownParameter = wrong(unknownParameterReply);
+const badDelimiters = wrong("501 5.5.4 XVERP needs two characters from -+=");
+const isDelimiter = (text: string | undefined): text is string => text === "-" || text === "+" || text === "=";
 
 /** Where the path begins, past spaces that should not be there; -1 when the keyword is missing. */
 function pathStart(argument: string, keyword: string): number {

@@ -8,6 +8,9 @@ const rules: Rules = {
   maxMessageOctets: 1_000,
   maxRecipients: 2,
   mayRelay: false,
+  relaySuffix: "",
+  queueProgram: undefined,
+  isBadRecipient: () => false,
   accepts: (address) => address.endsWith("@here.example") || !address.includes("@"),
   isBadSender: (reversePath) => reversePath === "bad@sender.example",
   canonical: (path) => (path.domain === "[192.0.2.25]" ? { ...path, domain: "here.example" } : path),
@@ -117,6 +120,32 @@ test("step() lets relay clients send anywhere, bad senders still not", () => {
   assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^550/);
 });
 
+const verps = [
+  { command: "MAIL FROM:<list@h> XVERP", reply: "250 2.1.0 ok", reversePath: "list+@h-@[]" },
+  { command: "MAIL FROM:<list@h> XVERP=-=", reply: "250 2.1.0 ok", reversePath: "list-@h-@[]" },
+  { command: "MAIL FROM:<list@h> XVERP=*=", reply: "501 5.5.4 XVERP needs two characters from -+=" },
+  { command: "MAIL FROM:<> XVERP", reply: "503 5.5.4 XVERP requires non-null sender" },
+  { command: "MAIL FROM:<postmaster> XVERP", reply: "501 5.1.7 XVERP requires a sender with a domain" },
+  { command: "MAIL FROM:<#@[]> XVERP", reply: "501 5.1.7 XVERP requires a sender with a domain" },
+] as const;
+
+for (const { command, reply, ...taken } of verps) {
+  test(`§17.226 step() answers ${reply} to ${command} of a relay client`, () => {
+    const taking = step(newSession, parseCommand(command), { ...rules, mayRelay: true });
+    assert.equal(taking.reply, reply);
+    const { next } = taking;
+    const expected = "reversePath" in taken ? taken.reversePath : undefined;
+    assert.equal(next.at === "mail" ? next.transaction.reversePath : undefined, expected);
+  });
+}
+
+test("§17.226 step() offers XVERP to relay clients and to nobody else", () => {
+  const hello = parseCommand("EHLO x");
+  assert.match(step(newSession, hello, { ...rules, mayRelay: true }).reply, /\r\n250-XVERP\r\n/);
+  assert.doesNotMatch(step(newSession, hello, rules).reply, /XVERP/);
+  assert.match(step(newSession, parseCommand("MAIL FROM:<a@b> XVERP"), rules).reply, /^555 5\.5\.4 /);
+});
+
 test("step() hands on the whole envelope", () => {
   let session: Session = newSession;
   for (const line of ["EHLO x", "MAIL FROM:<A@B> BODY=8BITMIME", 'RCPT TO:<"c d"@HERE.example>', "DATA"]) {
@@ -127,4 +156,18 @@ test("step() hands on the whole envelope", () => {
     client: { name: "x", extended: true },
     transaction: { reversePath: "A@b", bodyKind: 1, forwardPaths: ["c d@here.example"] },
   });
+});
+
+test("step() refuses a bad recipient whoever sends, and adds the suffix of a client that may relay", () => {
+  const bad: Rules = {
+    ...rules,
+    mayRelay: true,
+    relaySuffix: "@relay.example",
+    isBadRecipient: (to) => to === "no@x.example",
+  };
+  const mail = step(newSession, parseCommand("MAIL FROM:<>"), bad).next;
+  const refused = step(mail, parseCommand("RCPT TO:<no@x.example>"), bad);
+  assert.equal(refused.reply, "550 5.7.1 sorry, that recipient is in my badrcptto list");
+  const { next } = step(refused.next, parseCommand("RCPT TO:<yes@x.example>"), bad);
+  assert.deepEqual(next.at === "mail" && next.transaction.forwardPaths, ["yes@x.example@relay.example"]);
 });

@@ -1,5 +1,6 @@
 import { addressOf, type Path } from "../address.ts";
-import type { Command } from "./command.ts";
+import { markVerp, type VerpDelimiters } from "../verp.ts";
+import { type Command, unknownParameterReply } from "./command.ts";
 
 /** What the client said of itself. */
 export interface Client {
@@ -31,9 +32,15 @@ export interface Rules {
   readonly maxRecipients: number;
   /** This client may send to anywhere. */
   readonly mayRelay: boolean;
+  /** Added to each recipient of a client that may relay (qmail's RELAYCLIENT), mostly "". */
+  readonly relaySuffix: string;
+  /** The program its messages go through on their way to the queue (qmail's QMAILQUEUE). */
+  readonly queueProgram: string | undefined;
   /** Is this recipient accepted from anybody? */
   accepts(address: string): boolean;
   isBadSender(reversePath: string): boolean;
+  /** Is this recipient refused whoever sends? */
+  isBadRecipient(address: string): boolean;
   /** Gives our own address literals our name. */
   canonical(path: Path): Path;
 }
@@ -91,6 +98,7 @@ const extensions = (rules: Rules): string =>
     `250-SIZE ${rules.maxMessageOctets}`,
     "250-8BITMIME",
     "250-ENHANCEDSTATUSCODES",
+    ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
 
@@ -99,10 +107,23 @@ function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rule
   if (command.sizeOctets > rules.maxMessageOctets) {
     return { next: session, reply: `552 5.3.4 ${tooBig}` };
   }
-  const reversePath = addressOf(command.reversePath && rules.canonical(command.reversePath));
+  const path = command.reversePath && rules.canonical(command.reversePath);
+  const unfit = command.verp && verpFault(path, rules);
+  if (unfit) return { next: session, reply: unfit };
+  const reversePath = reversePathOf(path, command.verp);
   const transaction: Transaction = { reversePath, bodyKind: command.bodyKind, forwardPaths: [] };
   return { next: { at: "mail", client: session.client, transaction }, reply: "250 2.1.0 ok" };
 }
+
+/** XVERP is for those who may relay: else a stranger could have us send a message of its own to each recipient. */
+function verpFault(path: Path | null, rules: Rules): string | undefined {
+  if (!rules.mayRelay) return unknownParameterReply;
+  if (path === null) return "503 5.5.4 XVERP requires non-null sender";
+  return path.domain === "" || path.domain === "[]" ? "501 5.1.7 XVERP requires a sender with a domain" : undefined;
+}
+
+const reversePathOf = (path: Path | null, verp: VerpDelimiters | undefined): string =>
+  verp ? markVerp(addressOf(path), verp) : addressOf(path);
 
 function rcpt(session: Session, forwardPath: Path, rules: Rules): Step {
   const refuse = (reply: string): Step => ({ next: session, reply });
@@ -113,12 +134,15 @@ function rcpt(session: Session, forwardPath: Path, rules: Rules): Step {
     return refuse("550 5.7.1 sorry, your envelope sender is in my badmailfrom list");
   }
   const address = addressOf(rules.canonical(forwardPath));
+  if (rules.isBadRecipient(address)) {
+    return refuse("550 5.7.1 sorry, that recipient is in my badrcptto list");
+  }
   if (!rules.mayRelay && !rules.accepts(address)) {
     return refuse("550 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts");
   }
   // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
   if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");
-  forwardPaths.push(address);
+  forwardPaths.push(rules.mayRelay ? address + rules.relaySuffix : address);
   return { next: session, reply: "250 2.1.5 ok" };
 }
 

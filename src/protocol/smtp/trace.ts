@@ -2,10 +2,10 @@ import { formatDate } from "../date.ts";
 
 /** Who handed a message over, as far as it told and we saw. */
 export interface Trace {
-  /** The name in HELO or EHLO; "" when there was none. */
+  /** The name in HELO or EHLO; "" when there was none, as in QMTP and QMQP. */
   readonly helo: string;
   /** "ESMTP" after EHLO (RFC 3848). */
-  readonly protocol: "SMTP" | "ESMTP";
+  readonly protocol: "SMTP" | "ESMTP" | "QMTP" | "QMQP";
   /** The client's address as the system writes it. */
   readonly address: string;
   /** This server's name. */

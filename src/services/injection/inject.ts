@@ -1,10 +1,12 @@
 import { readFileSync } from "node:fs";
 import { parseControl } from "../../protocol/control/parse.ts";
 import { type Author, type Completed, completeMessage, type Injection } from "../../protocol/header/complete.ts";
+import type { Relay } from "../../protocol/mx/route.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { parseQmqpServers } from "../../protocol/qmqp/servers.ts";
 import { readControlFile } from "../control-folder/control-folder.ts";
 import { type Layout, submissionSocket } from "../layout/layout.ts";
-import { submitByQmqp } from "../qmqp-client/submit.ts";
+import { submitByQmqp, submitToServers } from "../qmqp-client/submit.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -44,10 +46,26 @@ export function complete(
   });
 }
 
-/** Hands a completed message to the server. The reply is there when it is on the server's disk. */
+/**
+ * Hands a completed message to the server of this host or, with control/qmqpservers, to one of those. The reply is there
+ * when it is on the server's disk.
+ */
 export async function submit({ header, body, ...envelope }: Completed, layout: Layout): Promise<Outcome<string>> {
-  const message = [Buffer.from(header, "latin1"), ...(body ? [body] : [])];
-  return await submitByQmqp(submissionSocket(layout), { message, ...envelope });
+  const servers = readServers(layout);
+  if (servers.kind !== "done") return servers;
+  const request = { message: [Buffer.from(header, "latin1"), ...(body ? [body] : [])], ...envelope };
+  return servers.value.length > 0
+    ? await submitToServers(servers.value, request)
+    : await submitByQmqp(submissionSocket(layout), request);
+}
+
+/** The servers of a host without a queue, none on others. */
+function readServers({ control }: Layout): Outcome<readonly Relay[]> {
+  const text = readControlFile(control, "qmqpservers");
+  if (text.kind !== "done" || text.value === undefined) return text.kind === "done" ? done([]) : text;
+  const lines = parseControl("qmqpservers", text.value);
+  if (lines.kind !== "done") return lines;
+  return parseQmqpServers(Array.isArray(lines.value) ? lines.value.map(String) : []);
 }
 
 /** The first of some variables that is set. */

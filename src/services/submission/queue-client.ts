@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { createQueueLink } from "../../services/submission/queue-link.ts";
+import { createQueueLink } from "./queue-link.ts";
 
 /** One message on its way to `queue`, for who can wait. */
 export interface Submission {
@@ -17,15 +17,30 @@ export interface QueueClient {
   /** A fresh connection with `queue`; what was under way on the old one has failed. */
   attach(socket: Socket): void;
   submit(): Outcome<Submission>;
+  /** As `submit`; while `queue` is away it waits, for a restart of `queue` is to be invisible. */
+  submitWhenUp(): Promise<Outcome<Submission>>;
 }
+
+const queueReturnMs = 5_000;
 
 const givenUp = temporary("3.0", "the message was given up");
 const away = temporary("3.0", "the queue is not running");
 
 export function createQueueClient(): QueueClient {
   const link = createQueueLink();
-  return {
+  const client: QueueClient = {
     attach: link.attach,
+    async submitWhenUp() {
+      if (!link.isUp) {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        const forget = link.whenUp(resolve);
+        const deadline = setTimeout(resolve, queueReturnMs);
+        await promise;
+        clearTimeout(deadline);
+        forget();
+      }
+      return client.submit();
+    },
     submit() {
       if (!link.isUp) return away;
       const verdict = Promise.withResolvers<Outcome<number>>();
@@ -53,4 +68,5 @@ export function createQueueClient(): QueueClient {
       });
     },
   };
+  return client;
 }
