@@ -12,6 +12,7 @@ import {
 } from "../../src/protocol/wire/delivery.ts";
 import { encodeFrame, type Frame } from "../../src/protocol/wire/frame.ts";
 import type { Link, PeerEnd } from "./link.ts";
+import { longestDeliveryMs } from "./oracle.ts";
 import type { Random } from "./random.ts";
 import type { Life, Timeline } from "./timeline.ts";
 
@@ -42,16 +43,19 @@ export interface Outside {
   readonly manners: Manners;
   /** Domains that cannot be reached. */
   readonly down: Set<string>;
+  /** Nobody answers questions about names. */
+  dnsIsDown: boolean;
   /** Deliveries to mailboxes that are done, until their result is settled. */
   readonly marks: Set<string>;
   /** Of these, which a power cut may take away. */
   readonly unflushed: Map<string, Fields>;
   readonly keepsMarks: boolean;
+  readonly marksFirst: boolean;
+  /** How long it takes to find out that nobody answers. */
+  silentMs: number;
   copied(queueId: number, number: number): void;
   checkBody(queueId: number, body: string): void;
 }
-
-const hangMs = 1_200_000;
 
 /** What a local address does, by its name. */
 const forwards: ReadonlyMap<string, readonly string[]> = new Map([
@@ -79,6 +83,8 @@ export class Deliverer implements PeerEnd {
 
   onClosed(): void {
     this.#life.dead = true;
+    if (this.#channel !== "local" || !this.#outside.marksFirst) return;
+    for (const { fields } of this.#streams.values()) this.#outside.marks.add(markOf(fields));
   }
 
   /** The process dies. */
@@ -119,7 +125,8 @@ export class Deliverer implements PeerEnd {
 
   #later(mostMs: number, call: () => void): void {
     const { timeline, random } = this.#outside;
-    timeline.after(random.chance(0.5) ? 0 : random.next() * mostMs, this.#life, call);
+    if (random.chance(0.5)) call();
+    else timeline.after(random.next() * mostMs, this.#life, call);
   }
 
   #lie(stream: number, { numbers: [number = 0] }: Fields): void {
@@ -153,16 +160,26 @@ export class Deliverer implements PeerEnd {
       return;
     }
     if (random.chance(manners.hang)) {
-      timeline.after(hangMs, this.#life, () => this.#answer(stream, fields.numbers.map(deferral), 0));
+      timeline.after(longestDeliveryMs, this.#life, () => this.#answer(stream, fields.numbers.map(deferral), 0));
       return;
     }
     const fates = this.#deliver(fields);
-    const isDown = this.#channel === "remote" && this.#outside.down.has(domainOf(fields.forwardPaths[0] ?? ""));
-    const reached = isDown ? 2 : random.chance(0.9) ? 1 : 0;
-    this.#later(20, () => {
+    const reached = this.#reached(fields.forwardPaths[0] ?? "");
+    const later = (call: () => void): void => {
+      if (reached === 2) timeline.after(this.#outside.silentMs, this.#life, call);
+      else this.#later(20, call);
+    };
+    later(() => {
       this.#outside.unflushed.delete(markOf(fields));
       this.#answer(stream, fates, reached, fields);
     });
+  }
+
+  #reached(forwardPath: string): number {
+    const { random, down, dnsIsDown } = this.#outside;
+    if (this.#channel === "remote" && dnsIsDown) return 0;
+    if (this.#channel === "remote" && down.has(domainOf(forwardPath))) return 2;
+    return random.chance(0.9) ? 1 : 0;
   }
 
   #deliver(fields: Fields): Fate[] {
@@ -174,7 +191,9 @@ export class Deliverer implements PeerEnd {
     const mark = markOf(fields);
     const fate = { number, letter: "K", forwardPaths: [] };
     if (this.#channel === "local" && marks.has(mark)) return fate;
-    if (this.#channel === "remote" && down.has(domainOf(forwardPath))) return deferral(number);
+    if (this.#channel === "remote" && (this.#outside.dnsIsDown || down.has(domainOf(forwardPath)))) {
+      return deferral(number);
+    }
     if (random.chance(manners.defer)) return deferral(number);
     if (forwardPath.startsWith("bad") || random.chance(manners.reject)) return { ...fate, letter: "D" };
     const forwardPaths = this.#channel === "local" ? forwards.get(forwardPath) : undefined;

@@ -1,6 +1,6 @@
 import { done, type Outcome, temporary } from "../../src/protocol/outcome.ts";
 import { MemoryStorage } from "../../src/services/storage/memory.ts";
-import type { Change, ClaimedRecipient, Storage } from "../../src/services/storage/storage.ts";
+import type { Change, ClaimedRecipient, Counts, Storage } from "../../src/services/storage/storage.ts";
 import type { Random } from "./random.ts";
 import type { Life, Timeline } from "./timeline.ts";
 
@@ -25,6 +25,8 @@ const broken = temporary("3.0", "cannot use the queue: input/output error");
  */
 export class Disk {
   readonly mood: DiskMood = { full: false, broken: false, readFailure: 0, mostMs: 5 };
+  /** Whether a crash finds the batch that is being written; undefined for either. */
+  found: boolean | undefined;
   readonly #memory = new MemoryStorage();
   readonly #timeline: Timeline;
   readonly #random: Random;
@@ -40,10 +42,11 @@ export class Disk {
   open(life: Life, onClaimed: (claimed: readonly ClaimedRecipient[]) => void): Storage {
     const memory = this.#memory.reopen();
     const read = async <Value>(ask: () => Promise<Outcome<Value>>): Promise<Outcome<Value>> => {
-      await this.#wait(life);
+      const isEarly = this.#random.chance(0.5);
+      if (!isEarly) await this.#wait(life);
       if (this.#random.chance(this.mood.readFailure)) return broken;
       const outcome = await ask();
-      await this.#wait(life);
+      if (isEarly) await this.#wait(life);
       return outcome;
     };
     const told = async (claiming: Promise<Outcome<readonly ClaimedRecipient[]>>) => {
@@ -69,10 +72,17 @@ export class Disk {
     };
   }
 
+  /** What is there, as someone sees who need not wait. */
+  async counts(): Promise<Counts> {
+    const counts = await this.#memory.counts();
+    if (counts.kind !== "done") throw new Error("a store in memory cannot be read");
+    return counts.value;
+  }
+
   async #apply(changes: readonly Change[], life: Life): Promise<Outcome<undefined>> {
     const needsRoom = changes.some(({ kind }) => kind === "message" || kind === "chunk");
     const failure = this.mood.broken ? broken : this.mood.full && needsRoom ? full : undefined;
-    const isEarly = this.#random.chance(0.5);
+    const isEarly = this.found ?? this.#random.chance(0.5);
     if (!failure && isEarly) await this.#commit(changes);
     await this.#wait(life);
     if (failure) return failure;

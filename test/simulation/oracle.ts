@@ -1,6 +1,8 @@
+import type { Sizes } from "../../src/programs/queue/queue.ts";
 import type { Settings } from "../../src/protocol/control/table.ts";
 import type { ChannelName } from "../../src/protocol/schedule/scheduler.ts";
-import type { Change } from "../../src/services/storage/storage.ts";
+import type { Change, Counts } from "../../src/services/storage/storage.ts";
+import { Fortunes } from "./fortune.ts";
 import { keyOf, type Message, type Recipient } from "./ledger.ts";
 
 type Of<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
@@ -10,13 +12,31 @@ export interface Started {
   readonly channel: ChannelName;
   readonly recipients: readonly Recipient[];
   readonly startedMs: number;
+  /** Its place among all that happened. */
+  readonly startedAt: number;
 }
+
+/** What was said of each recipient, by its number. */
+type Reports = ReadonlyMap<number, { readonly letter: string; readonly forwards: readonly string[] }>;
 
 const hourMs = 3_600_000;
 /** The queue looks at the clock so often, and needs a moment to write down what follows. */
 const lookMs = 120_000;
 /** More than the scheduler's window: results that are not on disk yet still count here. */
 const windowRecipients = 10_000 + 1_000;
+/** What the queue may have in memory. */
+const bounds: readonly (readonly [keyof Sizes, number])[] = [
+  ["local", 10_000],
+  ["remote", 10_000],
+  ["messages", 2 * 10_000 + 1_000],
+  ["destinations", 2 * 10_000 + 10_000],
+  ["unwrittenGroups", 25_000],
+  ["cachedOctets", 32 * 1_048_576],
+  ["incomingOctets", 128 * 1_048_576],
+  ["reportedOctets", 64 * 1_048_576],
+];
+/** Whoever delivers is done after so long, one way or the other. */
+export const longestDeliveryMs = 1_200_000;
 /** How long something may be due while nothing stands in its way. */
 const patienceMs = 300_000;
 
@@ -26,14 +46,20 @@ const patienceMs = 300_000;
  */
 export class Oracle {
   readonly messages = new Map<number, Message>();
+  /** Those that have not ended. */
+  readonly alive = new Set<Message>();
   readonly open = new Set<Recipient>();
   violation: string | undefined;
   /** Since when (steady) nothing has happened that may hold deliveries up. */
   quietSinceMs = 0;
   /** When (steady) the clock was last set, or stood still for long. */
-  jumpedAtMs = -Infinity;
+  #jumpedAtMs = -Infinity;
+  /** The same, but not when it may have been set back before the queue looked. */
+  #noticedAtMs = -Infinity;
+  #setAtMs = -Infinity;
   settings: Settings;
   readonly deletable = new Set<number>();
+  readonly fortunes = new Fortunes();
   readonly #running = new Map<string, number>();
   readonly #blocked = new Map<string, number>();
   /** Destinations whose time was over when the clock was set back. */
@@ -92,7 +118,7 @@ export class Oracle {
     }
     const [first] = recipients;
     if (first) this.#checkLimits(channel, first, recipients);
-    return { channel, recipients, startedMs: wallMs };
+    return { channel, recipients, startedMs: wallMs, startedAt: this.fortunes.now() };
   }
 
   #checkLimits(channel: ChannelName, first: Recipient, recipients: readonly Recipient[]): void {
@@ -109,6 +135,8 @@ export class Oracle {
     this.expect(sameKey, () => `a delivery of several destinations: ${recipients.map((each) => each.destination)}`);
     const isOver = this.#unblocked.has(key) || (this.#blocked.get(key) ?? 0) <= this.#now().wallMs;
     this.expect(isOver, () => `${key} is tried though it is left alone for now`);
+    const wrong = this.fortunes.wrongStart(key, there, this.#now().wallMs);
+    this.expect(wrong === undefined, () => `${key} ${wrong}`);
   }
 
   #count(key: string, change: number): number {
@@ -118,16 +146,18 @@ export class Oracle {
   }
 
   /** The queue is about to hear the end of a delivery; `reports` is absent when it broke off. */
-  ended(delivery: Started, reports?: ReadonlyMap<number, { letter: string; forwards: readonly string[] }>): void {
+  ended(delivery: Started, reached = 0, reports?: Reports): void {
     const [first] = delivery.recipients;
     if (!first) return;
+    const { startedMs, startedAt } = delivery;
+    const { steadyMs: atMs, wallMs } = this.#now();
+    const key = keyOf(delivery.channel, first.destination);
     this.#count(delivery.channel, -1);
-    this.#count(keyOf(delivery.channel, first.destination), -1);
+    this.#count(key, -1);
+    this.fortunes.ended(key, reached, startedAt, wallMs);
     for (const recipient of delivery.recipients) {
-      const { startedMs } = delivery;
       recipient.running = false;
       const late = startedMs - recipient.message.arrivedMs > this.settings.queuelifetime * 1_000;
-      const atMs = this.#now().steadyMs;
       const report = reports?.get(recipient.number) ?? { letter: "Z", forwards: [] };
       const heard = { ...report, startedMs, late, atMs };
       if (reports) recipient.heard = heard;
@@ -189,6 +219,7 @@ export class Oracle {
       if (claimed) this.#claim(recipient);
     }
     this.messages.set(message.id, stored);
+    this.alive.add(stored);
     const marker = markerOf(stored);
     if (marker === undefined) return;
     this.expect(!this.#markers.has(marker), () => `forward ${marker} is queued twice`);
@@ -225,17 +256,24 @@ export class Oracle {
         for (const [key, untilMs] of this.#blocked) this.#blocked.set(key, Math.min(untilMs, change.latestMs));
         break;
       case "block":
-        this.#blocked.set(keyOf(change.channel, change.destination), change.untilMs);
-        this.#unblocked.delete(keyOf(change.channel, change.destination));
+        this.#block(keyOf(change.channel, change.destination), change.untilMs);
         break;
       case "open":
         this.#blocked.delete(keyOf(change.channel, change.destination));
+        this.fortunes.opened(keyOf(change.channel, change.destination));
         break;
       case "unclaim":
         this.#unclaim(this.recipient(change.message, change.number));
         break;
       default:
     }
+  }
+
+  #block(key: string, untilMs: number): void {
+    this.#blocked.set(key, untilMs);
+    this.#unblocked.delete(key);
+    const wrong = this.fortunes.wrongBlock(key, untilMs);
+    this.expect(wrong === undefined, () => `${key} ${wrong}`);
   }
 
   #delivered({ message, number }: Of<"delivered">, made: readonly Of<"message">[]): void {
@@ -259,7 +297,7 @@ export class Oracle {
     });
     this.expect(nextAttemptMs === wanted, () => `${nameOf(recipient)} waits until ${nextAttemptMs}, not ${wanted}`);
     this.expect(attempts === recipient.attempts + 1, () => `${nameOf(recipient)} counts ${attempts} attempts`);
-    const isUnsure = (heard?.atMs ?? 0) - this.jumpedAtMs < hourMs + lookMs;
+    const isUnsure = (heard?.atMs ?? 0) - this.#jumpedAtMs < hourMs + lookMs;
     this.expect(!heard?.late || isUnsure, () => `${nameOf(recipient)} is over its lifetime and waits again`);
     recipient.attempts = attempts;
     recipient.notBeforeMs = nextAttemptMs;
@@ -281,7 +319,7 @@ export class Oracle {
     const isOld = this.#now().wallMs - message.arrivedMs > this.settings.queuelifetime * 1_000;
     const isDue = (last?.late && last.letter !== "K") || (!heard && isOld);
     this.expect(isDue, () => `${nameOf(recipient)} is given up before its time, after ${last?.letter ?? "no attempt"}`);
-    const sinceJumpMs = (last?.atMs ?? 0) - this.jumpedAtMs;
+    const sinceJumpMs = (last?.atMs ?? 0) - this.#noticedAtMs;
     const isHasty = last !== undefined && sinceJumpMs >= 0 && sinceJumpMs < hourMs;
     this.expect(!isHasty, () => `${nameOf(recipient)} is given up ${sinceJumpMs} ms after a clock jump`);
   }
@@ -317,6 +355,7 @@ export class Oracle {
       }
     }
     message.ended = true;
+    this.alive.delete(message);
     const failed = recipients.filter(({ state }) => state === "failed");
     if (failed.length === 0 || this.deletable.has(id) || message.reversePath === "#@[]") return;
     const to = message.reversePath === "" ? "postmaster@here.org" : message.reversePath.replace(/-@\[\]$/, "");
@@ -377,10 +416,21 @@ export class Oracle {
 
   // What the world does.
 
+  /** The queue starts, and sees a clock that jumped or not. */
+  booted(isJump: boolean): void {
+    const { steadyMs } = this.#now();
+    this.quietSinceMs = steadyMs;
+    this.#jumpedAtMs = this.#noticedAtMs = isJump ? steadyMs : -Infinity;
+  }
+
   clockIsSet(byMs: number): void {
     const { wallMs, steadyMs } = this.#now();
     this.quietSinceMs = steadyMs;
-    if (Math.abs(byMs) > 60_000) this.jumpedAtMs = steadyMs;
+    const isBig = Math.abs(byMs) > 60_000;
+    if (isBig) this.#jumpedAtMs = steadyMs;
+    this.#noticedAtMs = isBig && steadyMs - this.#setAtMs > lookMs ? steadyMs : -Infinity;
+    this.#setAtMs = steadyMs;
+    this.fortunes.clockIsSet();
     for (const [key, untilMs] of this.#blocked) if (untilMs <= wallMs) this.#unblocked.add(key);
   }
 
@@ -388,6 +438,7 @@ export class Oracle {
   crashed(): void {
     this.#running.clear();
     this.#blocked.clear();
+    this.fortunes.crashed();
     for (const claimed of Object.values(this.#claimed)) claimed.clear();
     for (const recipient of this.open) {
       recipient.isDue = false;
@@ -409,19 +460,55 @@ export class Oracle {
     );
   }
 
-  /** Nothing waits that could go. `present`: channels with a program to deliver through. */
+  /**
+   * Nothing waits that could go: a minute or two when there is room, and when others take all there is, until each of
+   * them had its turn, however long that takes. `present`: channels with a program to deliver through.
+   */
   checkPatience(present: ReadonlySet<string>): void {
     const { wallMs, steadyMs } = this.#now();
     if (steadyMs - this.quietSinceMs < patienceMs) return;
+    const turnMs = { local: this.#turnMs("local"), remote: this.#turnMs("remote") };
     for (const recipient of this.open) {
       const { channel, destination, message } = recipient;
       const key = keyOf(channel, destination);
       const most = channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
       if (recipient.running || message.held || this.deletable.has(message.id) || !present.has(channel)) continue;
-      if ((this.#running.get(channel) ?? 0) >= most || (this.#running.get(key) ?? 0) > 0) continue;
-      if ((this.#blocked.get(key) ?? 0) > wallMs - patienceMs) continue;
-      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs);
-      this.expect(wallMs - dueMs < patienceMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
+      if ((this.#running.get(key) ?? 0) > 0) continue;
+      const allowedMs = patienceMs + ((this.#running.get(channel) ?? 0) >= most ? turnMs[channel] : 0);
+      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.#blocked.get(key) ?? 0);
+      const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs);
+      this.expect(quietMs < allowedMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
+    }
+  }
+
+  /** How long it takes until all destinations had their turn, if every delivery hangs. */
+  #turnMs(channel: ChannelName): number {
+    const destinations = new Set<string>();
+    for (const recipient of this.open) if (recipient.channel === channel) destinations.add(recipient.destination);
+    const most = channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
+    return longestDeliveryMs * (1 + Math.ceil(destinations.size / most));
+  }
+
+  /** What the disk holds is what we think it holds. */
+  checkDisk({ messages, recipients, held }: Counts): void {
+    const heldHere = this.alive.values().reduce((sum, message) => sum + (message.held ? 1 : 0), 0);
+    const here = `${this.alive.size} messages, ${this.open.size} recipients, ${heldHere} held`;
+    const there = `${messages} messages, ${recipients} recipients, ${held} held`;
+    this.expect(here === there, () => `on disk are ${there}, and should be ${here}`);
+  }
+
+  /** Whatever waits on disk, memory has its bounds. */
+  checkMemory(sizes: Sizes): void {
+    for (const [name, most] of bounds) {
+      this.expect(sizes[name] <= most, () => `the queue has ${sizes[name]} ${name} in memory, ${most} are allowed`);
+    }
+  }
+
+  /** Nothing is left to do: nothing is left in memory. */
+  checkEmpty(sizes: Sizes): void {
+    for (const [name] of bounds) {
+      if (name === "destinations" || name === "unwrittenGroups") continue; // those in trouble; the time
+      this.expect(sizes[name] === 0, () => `the queue is empty, and has ${sizes[name]} ${name} in memory`);
     }
   }
 

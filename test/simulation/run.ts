@@ -23,7 +23,7 @@ const { values } = parseArgs({
 });
 
 const given = new Set<Fault>(faults.filter((fault) => values.without.split(",").includes(fault)));
-const mutant = values.mutant === undefined ? undefined : mutants.get(values.mutant);
+const mutant = mutants.find(({ name }) => name === values.mutant)?.mutant;
 if (values.mutant !== undefined && !mutant) throw new Error(`no mutant is called ${values.mutant}`);
 
 const run = (seed: number, steps: number, without: ReadonlySet<Fault>, trace?: (line: string) => void): Promise<Run> =>

@@ -7,8 +7,9 @@ import { test } from "node:test";
 import { type Fault, faults } from "./profile.ts";
 import { simulate } from "./simulate.ts";
 
-/** How long the short form looks for something new, on each of two processors. */
-const seconds = 15;
+/** How many messages each of two processes plays, always the same ones. */
+const messages = process.env.POSTERN_LONG ? 10_000_000 : 500_000;
+const mostMs = process.env.POSTERN_LONG ? 14_400_000 : 600_000;
 
 /** Runs that once failed, and what they found. What a seed means changes with the code. */
 const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bug: string }[] = [
@@ -55,9 +56,9 @@ test("the queue keeps its bounds when more waits than fits in memory", async () 
   assert.ok(recipients > 10_000);
 });
 
-test("the queue loses, repeats and forgets nothing", async (t) => {
+test("the queue loses, repeats and forgets nothing", { timeout: mostMs }, async (t) => {
   const explore = async (from: number): Promise<number> => {
-    const args = [join(import.meta.dirname, "run.ts"), "--from", String(from), "--seconds", String(seconds)];
+    const args = [join(import.meta.dirname, "run.ts"), "--from", String(from), "--messages", String(messages)];
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     const [said, [code]] = await Promise.all([text(child.stdout), once(child, "exit")]);
     t.diagnostic(said.trim());

@@ -38,6 +38,8 @@ const pieceOctets = 50_000;
 /** A receiving program: hands in mail in pieces, among other things. */
 export class Submitter implements PeerEnd {
   readonly link: Link;
+  /** How often it changes its mind at the last moment: a probability. */
+  abandons = 0.03;
   readonly #timeline: Timeline;
   readonly #random: Random;
   readonly #answers: Answers;
@@ -107,13 +109,14 @@ export class Submitter implements PeerEnd {
     const { reversePath, forwardPaths } = known.mail;
     const call = () => {
       this.link.send(recipients.encode(stream, { forwardPaths }));
-      if (this.#random.chance(0.03)) {
+      if (this.#random.chance(this.abandons)) {
         this.#streams.delete(stream);
         this.link.send(abandon.encode(stream, {}));
       } else {
         this.link.send(commit.encode(stream, { reversePath, bodyKind: 0, uid: 7 }));
       }
     };
-    this.#timeline.after(this.#random.chance(0.7) ? 0 : this.#random.next() * 100, this.#life, call);
+    if (this.#random.chance(0.7)) call();
+    else this.#timeline.after(this.#random.next() * 100, this.#life, call);
   }
 }

@@ -43,6 +43,10 @@ export class World implements Spy {
   readonly outside: Outside;
   readonly trace: ((line: string) => void) | undefined;
   readonly mails = new Map<string, Mail>();
+  /** Whether a power cut takes what was not flushed; undefined for either. */
+  loses: boolean | undefined;
+  /** Told of each message that is acknowledged. */
+  onStored: (mail: Mail) => void = () => {};
   settings: Settings;
   queue: Queue | undefined;
   peers: (Deliverer | Submitter)[] = [];
@@ -52,7 +56,7 @@ export class World implements Spy {
   #queueLife: Life = { dead: true };
 
   constructor(seed: number, { without, mutant = {}, trace }: Options) {
-    this.profile = profileOf(seed, without);
+    this.profile = profileOf(seed, without, mutant.needs);
     this.#mutant = mutant;
     this.trace = trace;
     this.random = new Random(seed);
@@ -60,7 +64,7 @@ export class World implements Spy {
     this.settings = this.settingsWith({});
     this.oracle = new Oracle(this.settings, () => this.timeline);
     this.disk = new Disk(this.timeline, this.random, (changes) => {
-      if (trace) for (const change of changes) this.say(`disk: ${describe(change)}`);
+      if (trace) for (const change of changes) this.say(() => `disk: ${describe(change)}`);
       this.oracle.committed(changes);
     });
     this.disk.mood.mostMs = this.profile.diskMs;
@@ -70,20 +74,23 @@ export class World implements Spy {
       random: this.random,
       manners: this.manners,
       down: new Set(),
+      dnsIsDown: false,
       marks: new Set(),
       unflushed: new Map(),
       keepsMarks: mutant.forgetsMarks !== true,
+      marksFirst: mutant.marksFirst === true,
+      silentMs: 0,
       copied: (queueId, number) => {
         const recipient = this.oracle.recipient(queueId, number);
-        this.say(`a copy of message ${queueId} for recipient ${number}`);
+        this.say(() => `a copy of message ${queueId} for recipient ${number}`);
         if (recipient) this.oracle.copied(recipient);
       },
       checkBody: (queueId, body) => this.#checkBody(queueId, body),
     };
   }
 
-  say(text: string): void {
-    this.trace?.(`${(this.timeline.steadyMs / 1_000).toFixed(3).padStart(14)} ${text}`);
+  say(text: () => string): void {
+    this.trace?.(`${(this.timeline.steadyMs / 1_000).toFixed(3).padStart(14)} ${text()}`);
   }
 
   settingsWith(files: Readonly<Record<string, string>>): Settings {
@@ -108,6 +115,11 @@ export class World implements Spy {
 
   // The queue lives and dies.
 
+  /** After each event. */
+  check(): void {
+    if (this.queue) this.oracle.checkMemory(this.queue.sizes());
+  }
+
   get isUp(): boolean {
     return this.queue !== undefined;
   }
@@ -118,18 +130,20 @@ export class World implements Spy {
     const storage = this.disk.open(life, (claimed) => {
       for (const { message, number } of claimed) this.oracle.claimed(message, number);
     });
-    const { wallMs, steadyMs } = this.timeline;
+    void this.disk.counts().then((counts) => this.oracle.checkDisk(counts));
+    const { wallMs } = this.timeline;
     const isJump = wallMs < storage.lastClockMs - 60_000 || wallMs > storage.lastClockMs + dayMs;
-    this.oracle.jumpedAtMs = storage.lastClockMs > 0 && isJump ? steadyMs : -Infinity;
-    this.oracle.quietSinceMs = steadyMs;
-    this.say("the queue starts");
-    this.queue = createQueue({
+    this.oracle.booted(storage.lastClockMs > 0 && isJump);
+    this.say(() => "the queue starts");
+    const clock = this.timeline.clockOf(life);
+    const queue = createQueue({
       storage: this.#mutant.storage?.(storage, this) ?? storage,
-      clock: this.timeline.clockOf(life),
+      clock: this.#mutant.clock?.(clock) ?? clock,
       settings: this.#mutant.settings?.(this.settings) ?? this.settings,
       log: (event) => this.#log(event),
       uid: 42,
     });
+    this.queue = this.#mutant.queue?.(queue) ?? queue;
     for (const name of ["smtpd", "smtpd", "local", "remote"]) this.connect(name);
   }
 
@@ -148,8 +162,9 @@ export class World implements Spy {
       this.peers.push(
         new Submitter(link, timeline, random, {
           stored: (mail, queueId) => {
-            this.say(`${mail.token} is acknowledged as message ${queueId}`);
+            this.say(() => `${mail.token} is acknowledged as message ${queueId}`);
             this.oracle.acknowledged(queueId, mail.token, mail.forwardPaths);
+            this.onStored(mail);
           },
           refused: (mail) => this.oracle.refused(mail.token),
         }),
@@ -162,7 +177,7 @@ export class World implements Spy {
   /** SIGKILL; with `power` the whole machine stops. */
   crash(power: boolean): void {
     if (!this.queue) return;
-    this.say(power ? "the power fails" : "the queue is killed");
+    this.say(() => (power ? "the power fails" : "the queue is killed"));
     this.#queueLife.dead = true;
     this.queue = undefined;
     for (const { link } of [...this.peers]) link.cut();
@@ -175,7 +190,7 @@ export class World implements Spy {
         numbers: [number = 0],
       },
     ] of this.outside.unflushed) {
-      if (!this.random.chance(0.5)) continue;
+      if (!(this.loses ?? this.random.chance(0.5))) continue;
       this.outside.marks.delete(mark);
       const recipient = this.oracle.recipient(queueId, number);
       if (recipient) recipient.copies--;
@@ -186,7 +201,7 @@ export class World implements Spy {
   async stop(): Promise<void> {
     const queue = this.queue;
     if (!queue) return;
-    this.say("the queue is told to stop");
+    this.say(() => "the queue is told to stop");
     await queue.stop();
     if (this.queue === queue) this.crash(false);
   }
@@ -201,7 +216,7 @@ export class World implements Spy {
     const fields = type === deliver.type ? deliver.decode(payload) : undefined;
     if (!fields || (link.name !== "local" && link.name !== "remote")) return;
     const { queueId, numbers, forwardPaths } = fields;
-    this.say(`${link.name}: message ${queueId} for ${forwardPaths} (${numbers})`);
+    this.say(() => `${link.name}: message ${queueId} for ${forwardPaths} (${numbers})`);
     const started = this.oracle.started(link.name, queueId, numbers, forwardPaths);
     const streams = this.#running.get(link) ?? new Map<number, Watched>();
     this.#running.set(link, streams.set(stream, { ...started, reports: new Map(), markers: [] }));
@@ -220,10 +235,11 @@ export class World implements Spy {
       const { reached = 9 } = ended.decode(payload) ?? {};
       if (reached > 3) return;
       this.say(
-        `${link.name}: stream ${stream} ended, reached ${reached}: ${[...delivery.reports.values()].map((each) => each.letter)}`,
+        () =>
+          `${link.name}: stream ${stream} ended, reached ${reached}: ${[...delivery.reports.values()].map((each) => each.letter)}`,
       );
       this.#running.get(link)?.delete(stream);
-      this.oracle.ended(delivery, reached < 3 ? delivery.reports : undefined);
+      this.oracle.ended(delivery, reached, reached < 3 ? delivery.reports : undefined);
       const answered = this.#answered.get(link) ?? new Map<number, readonly Recipient[]>();
       this.#answered.set(link, answered.set(stream, delivery.recipients));
       this.#mutant.onEnded?.(link, stream);
@@ -231,7 +247,7 @@ export class World implements Spy {
   }
 
   onClosed(link: Link): void {
-    this.say(`${link.name}: the channel is gone`);
+    this.say(() => `${link.name}: the channel is gone`);
     for (const delivery of this.#running.get(link)?.values() ?? []) this.oracle.ended(delivery);
     this.#running.delete(link);
     this.#answered.delete(link);
@@ -242,7 +258,7 @@ export class World implements Spy {
   }
 
   #log(event: Event): void {
-    if (this.trace && event.event !== "status") this.say(`log: ${JSON.stringify(event)}`);
+    if (this.trace && event.event !== "status") this.say(() => `log: ${JSON.stringify(event)}`);
     if (event.event === "alert") this.oracle.quietSinceMs = this.timeline.steadyMs;
   }
 

@@ -1,0 +1,100 @@
+/** What a delivery found out about its destination, as `ended` reports it. */
+const answered = 1;
+const unreachable = 2;
+
+interface Fortune {
+  /** Blocks in a row that were written down. */
+  blocks: number;
+  /** Deliveries that could not reach it and may have led to a block, oldest first: when they started and ended. */
+  readonly failures: { readonly startedAt: number; readonly endedAt: number; readonly endedWallMs: number }[];
+  /** When the last of them ended that counts: whoever started before says nothing new. */
+  changedAt: number;
+  /** Nothing is tried before, by the wall clock; afterwards one delivery at a time. 0 when nothing is wrong. */
+  shunnedUntilMs: number;
+}
+
+const firstBlockMs = 60_000;
+const longestBlockMs = 3_600_000;
+
+/**
+ * Destinations in and out of reach, from what is heard at the channels: what the queue makes of it is held against
+ * this. Moments are numbers that grow, as many things happen at one time.
+ */
+export class Fortunes {
+  readonly #fortunes = new Map<string, Fortune>();
+  /** Operators at work on destinations: what the queue knows may be undone at any moment. */
+  #operators = 0;
+  #moment = 0;
+
+  now(): number {
+    return ++this.#moment;
+  }
+
+  ended(key: string, reached: number, startedAt: number, wallMs: number): void {
+    const known = this.#fortunes.get(key);
+    if (reached === answered && known && known.shunnedUntilMs > 0) {
+      known.shunnedUntilMs = 0;
+      known.changedAt = this.now();
+    }
+    if (reached !== unreachable) return;
+    const fortune = known ?? { blocks: 0, failures: [], changedAt: 0, shunnedUntilMs: 0 };
+    this.#fortunes.set(key, fortune);
+    const endedAt = this.now();
+    fortune.failures.push({ startedAt, endedAt, endedWallMs: wallMs });
+    if (startedAt < fortune.changedAt || this.#operators > 0) return;
+    fortune.changedAt = endedAt;
+    fortune.shunnedUntilMs = wallMs + firstBlockMs;
+  }
+
+  /** What is wrong with a delivery that starts now as one of `running`; `undefined` when nothing is. */
+  wrongStart(key: string, running: number, wallMs: number): string | undefined {
+    const untilMs = this.#fortunes.get(key)?.shunnedUntilMs ?? 0;
+    if (untilMs > wallMs) return `is tried ${untilMs - wallMs} ms early, it could not be reached`;
+    return untilMs > 0 && running > 1
+      ? `could not be reached, and is tried by ${running} deliveries at once`
+      : undefined;
+  }
+
+  /** What is wrong with a block that is written down: a minute, doubled with each up to an hour, after a failure. */
+  wrongBlock(key: string, untilMs: number): string | undefined {
+    const fortune = this.#fortunes.get(key);
+    if (!fortune) return "is left alone, though it could be reached";
+    const lengthMs = Math.min(longestBlockMs, firstBlockMs * 2 ** fortune.blocks);
+    const at = fortune.failures.findIndex(({ endedWallMs }) => endedWallMs + lengthMs === untilMs);
+    const [cause] = fortune.failures.splice(0, at + 1).slice(-1);
+    if (!cause) return `is left alone until ${untilMs}, which is not ${lengthMs} ms after it could not be reached`;
+    fortune.blocks++;
+    return undefined;
+  }
+
+  opened(key: string): void {
+    const fortune = this.#fortunes.get(key);
+    if (fortune) fortune.blocks = 0;
+  }
+
+  /** An operator may have destinations tried from here on, until `operated`. */
+  operating(): void {
+    this.#operators++;
+    this.#doubt();
+  }
+
+  operated(): void {
+    this.#operators = Math.max(0, this.#operators - 1);
+    this.#doubt();
+  }
+
+  clockIsSet(): void {
+    for (const fortune of this.#fortunes.values()) fortune.shunnedUntilMs = 0;
+  }
+
+  /** The queue forgot. */
+  crashed(): void {
+    this.#fortunes.clear();
+    this.#operators = 0;
+  }
+
+  #doubt(): void {
+    const changedAt = this.now();
+    for (const fortune of this.#fortunes.values()) Object.assign(fortune, { shunnedUntilMs: 0, changedAt });
+  }
+}
