@@ -18,9 +18,12 @@ const wanted: readonly (readonly [string, string])[] = [
   ["strace", "strace"],
   ["mutt", "mutt"],
   ["ip", "iproute2"],
+  ["nft", "nftables"],
   ["prlimit", "util-linux"],
   ["mkfs.ext4", "e2fsprogs"],
   ["mkfs.xfs", "xfsprogs"],
+  ["faketime", "faketime"],
+  ["cdb", "tinycdb"],
 ];
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;

@@ -6,7 +6,6 @@ import type { HeldForwards } from "../../src/programs/local/delivery.ts";
 import { createFlusher } from "../../src/programs/local/flush.ts";
 import { serveQueue } from "../../src/programs/local/serve-queue.ts";
 import { createWorker, type Worker } from "../../src/programs/local/worker.ts";
-import { createQueueClient } from "../../src/programs/qmqpd/queue-client.ts";
 import type { Means } from "../../src/programs/remote/attempt.ts";
 import { Deliveries } from "../../src/programs/remote/deliveries.ts";
 import { isEnvelopeAddress } from "../../src/protocol/address.ts";
@@ -15,6 +14,7 @@ import * as delivery from "../../src/protocol/wire/delivery.ts";
 import { encodeFrame, type Frame } from "../../src/protocol/wire/frame.ts";
 import * as submission from "../../src/protocol/wire/submission.ts";
 import * as worker from "../../src/protocol/wire/worker.ts";
+import { createQueueClient } from "../../src/services/submission/queue-client.ts";
 import { createQueueLink } from "../../src/services/submission/queue-link.ts";
 import { Source } from "../fuzz/source.ts";
 import {
@@ -353,7 +353,7 @@ test(`remote answers another queue while one sends what it likes, ${seeds} times
     const source = new Source(seed);
     const unknown = { kind: "unknown", why: "no network" } as const;
     const means = {
-      config: { routes: new Map(), silenceTimeoutMs: 1_000, isOwn: () => true },
+      config: { routes: new Map(), qmtpRoutes: new Map(), silenceTimeoutMs: 1_000, isOwn: () => true },
       dns: {
         mx: async () => (source.oneIn(2) ? turn().then(() => unknown) : unknown),
         addresses: async () => unknown,

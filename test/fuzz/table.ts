@@ -2,12 +2,24 @@ import type { Row } from "./explore.ts";
 import { clientRows } from "./rows/client.ts";
 import { headerRows } from "./rows/header.ts";
 import { outputRows } from "./rows/output.ts";
+import { qmtpRows } from "./rows/qmtp.ts";
 import { routingRows } from "./rows/routing.ts";
 import { smtpRows } from "./rows/smtp.ts";
 import { textRows } from "./rows/text.ts";
+import { usersRows } from "./rows/users.ts";
 import { wireRows } from "./rows/wire.ts";
 
 /** Every parser, and everything that writes what others wrote. A new one is a row here. */
 export const rows: readonly Row[] = [
-  ...[...smtpRows, ...clientRows, ...wireRows, ...headerRows, ...textRows, ...routingRows, ...outputRows],
+  ...[
+    ...smtpRows,
+    ...clientRows,
+    ...wireRows,
+    ...qmtpRows,
+    ...headerRows,
+    ...textRows,
+    ...routingRows,
+    ...usersRows,
+    ...outputRows,
+  ],
 ];

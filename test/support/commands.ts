@@ -4,7 +4,12 @@ import { postfixLibraries, postfixTools } from "../setup.ts";
 import type { Ran } from "./server.ts";
 
 /** Runs a command to its end; never throws for its exit code. */
-export function run(command: string, args: readonly string[], input = "", env: NodeJS.ProcessEnv = {}): Promise<Ran> {
+export function run(
+  command: string,
+  args: readonly string[],
+  input: string | Uint8Array = "",
+  env: NodeJS.ProcessEnv = {},
+): Promise<Ran> {
   const { promise, resolve } = Promise.withResolvers<Ran>();
   const child = execFile(
     command,
@@ -18,5 +23,5 @@ export function run(command: string, args: readonly string[], input = "", env: N
 }
 
 /** One of Postfix's load tools. */
-export const postfixTool = (name: "smtp-source" | "smtp-sink", args: readonly string[]): Promise<Ran> =>
+export const postfixTool = (name: "smtp-source" | "smtp-sink" | "qmqp-source", args: readonly string[]): Promise<Ran> =>
   run(join(postfixTools, name), args, "", { LD_LIBRARY_PATH: postfixLibraries });

@@ -16,8 +16,8 @@ export interface Disk extends AsyncDisposable {
   restart(): Promise<void>;
 }
 
-/** XFS refuses to be smaller. The file has holes: it takes only what is written. */
-const imageOctets = 512 * 1_048_576;
+/** Room for a load with large messages. The file has holes: it takes only what is written. */
+const imageOctets = 6 * 1_073_741_824;
 
 export function createDisk(fileSystem: FileSystem): Disk {
   const base = temporaryFolder();
@@ -28,8 +28,14 @@ export function createDisk(fileSystem: FileSystem): Disk {
   mkdirSync(folder);
   must(`mkfs.${fileSystem}`, "-q", image);
   const mount = (): void => must("mount", "-o", "loop", image, folder);
-  const unmount = (): Promise<void> =>
-    until(`nobody to use ${folder}`, () => spawnSync("umount", [folder]).status === 0, 20_000);
+  /**
+   * A mount namespace made meanwhile (`ip netns exec` makes one) has a copy of our mount and keeps the dead file system
+   * alive; mounting the image would bring that back, not what is on it. The loop device goes with its last user.
+   */
+  const unmount = async (): Promise<void> => {
+    await until(`nobody to use ${folder}`, () => spawnSync("umount", [folder]).status === 0, 20_000);
+    await until(`${image} to be let go, by all mount namespaces`, () => !isAttached(image), 300_000);
+  };
   mount();
   return {
     folder,
@@ -44,6 +50,9 @@ export function createDisk(fileSystem: FileSystem): Disk {
     },
   };
 }
+
+const isAttached = (image: string): boolean =>
+  spawnSync("losetup", ["-j", image], { encoding: "utf8" }).stdout.trim() !== "";
 
 function must(command: string, ...args: string[]): void {
   const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });

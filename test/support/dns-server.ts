@@ -1,18 +1,29 @@
-import { createSocket } from "node:dgram";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 
-/** What the server says to one question. `ttl` in seconds. */
+/** What the server says to one question. `ttl` in seconds. Plain data, to be sent to a server in another process. */
 export type DnsRule =
   | { readonly kind: "answer"; readonly records: readonly DnsRecord[] }
-  /** UDP says TC, TCP gives the records. */
-  | { readonly kind: "truncated"; readonly records: readonly DnsRecord[] }
-  /** No answer at all. */
+  /** UDP says TC, TCP gives the records; without any, TCP says TC too. */
+  | { readonly kind: "truncated"; readonly records?: readonly DnsRecord[] }
+  /** No answer at all, or not before so long. */
   | { readonly kind: "timeout" }
-  /** Answers of another identity and to another question first, then the records. */
-  | { readonly kind: "forged first"; readonly forged: readonly DnsRecord[]; readonly records: readonly DnsRecord[] }
+  | { readonly kind: "late"; readonly afterMs: number; readonly records: readonly DnsRecord[] }
+  /** Answers nobody asked for first, then the records, if there are any. `how`: all of them unless it says which. */
+  | {
+      readonly kind: "forged first";
+      readonly forged: readonly DnsRecord[];
+      readonly records?: readonly DnsRecord[];
+      readonly how?: Forgery;
+    }
+  /** The records, in an answer that breaks RFC 1035. */
+  | { readonly kind: "malformed"; readonly how: Malformation; readonly records: readonly DnsRecord[] }
   | { readonly kind: "garbage" }
-  | { readonly kind: "nxdomain" | "servfail" | "refused" };
+  | { readonly kind: "nxdomain" | "servfail" | "refused" | "formerr" | "notimp" };
+
+/** What is wrong with a forged answer: its id, its question, the port or the address it comes from. */
+export type Forgery = "id" | "question" | "port" | "address";
 
 export type DnsRecord =
   | {
@@ -23,12 +34,14 @@ export type DnsRecord =
       readonly ttl?: number;
     }
   | { readonly type: "CNAME"; readonly target: string; readonly name?: string; readonly ttl?: number }
-  | { readonly type: "A" | "AAAA"; readonly address: string; readonly name?: string; readonly ttl?: number };
+  | { readonly type: "A" | "AAAA"; readonly address: string; readonly name?: string; readonly ttl?: number }
+  /** So many octets of text. */
+  | { readonly type: "TXT"; readonly octets: number; readonly name?: string; readonly ttl?: number };
 
 export interface DnsServer extends AsyncDisposable {
   /** address:port, UDP and TCP. */
   readonly address: string;
-  /** Rules by "name TYPE", name in lower case; "name *" for any type. Change it at any time; what is not in it has no such record. */
+  /** Rules by "name TYPE", name in lower case; "name *" for any type, "*" for all else. Change it at any time; what is not in it has no such record. */
   readonly rules: Map<string, DnsRule>;
   /** What was asked, in order: "name TYPE". */
   readonly asked: string[];
@@ -38,12 +51,15 @@ const typeNumbers: ReadonlyMap<string, number> = new Map([
   ["A", 1],
   ["CNAME", 5],
   ["MX", 15],
+  ["TXT", 16],
   ["AAAA", 28],
 ]);
 const typeNames = new Map([...typeNumbers].map(([name, number]) => [number, name]));
 const rcodes: ReadonlyMap<string, number> = new Map([
+  ["formerr", 1],
   ["servfail", 2],
   ["nxdomain", 3],
+  ["notimp", 4],
   ["refused", 5],
 ]);
 
@@ -54,11 +70,14 @@ export async function startDnsServer(
 ): Promise<DnsServer> {
   const table = new Map(rules);
   const asked: string[] = [];
-  const answers = (query: Buffer, tcp: boolean): Buffer[] => {
+  const late = new Set<NodeJS.Timeout>();
+  const answer = (query: Buffer, tcp: boolean, send: (answer: Answer) => void): void => {
     const { name, type } = readQuestion(query);
     asked.push(`${name} ${type}`);
-    const rule = table.get(`${name} ${type}`) ?? table.get(`${name} *`) ?? { kind: "answer", records: [] };
-    return obey(query, name, rule, tcp);
+    const rule = table.get(`${name} ${type}`) ?? table.get(`${name} *`) ?? table.get("*") ?? noRecords;
+    const sendAll = () => obey(query, name, rule, tcp).forEach(send);
+    if (rule.kind === "late") late.add(setTimeout(sendAll, rule.afterMs));
+    else sendAll();
   };
 
   const tcpServer = createServer((socket) => {
@@ -69,53 +88,119 @@ export async function startDnsServer(
       while (input.length >= 2 && input.length >= 2 + input.readUInt16BE(0)) {
         const query = input.subarray(2, 2 + input.readUInt16BE(0));
         input = input.subarray(2 + query.length);
-        for (const answer of answers(query, true)) socket.write(Buffer.concat([u16(answer.length), answer]));
+        answer(query, true, ({ octets }) => socket.write(Buffer.concat([u16(octets.length), octets])));
       }
     });
   });
   tcpServer.listen(where.port, where.address);
   await once(tcpServer, "listening");
   const { port } = tcpServer.address() as AddressInfo;
-  const udp = createSocket("udp4");
+  const udp = await bound(port, where.address);
+  const others = { port: await bound(0, where.address), address: await bound(0, otherAddress(where.address)) };
   udp.on("message", (query, from) => {
-    for (const answer of answers(query, false)) udp.send(answer, from.port, from.address);
+    answer(query, false, ({ octets, by }) => (by ? others[by] : udp).send(octets, from.port, from.address));
   });
-  udp.bind(port, where.address);
-  await once(udp, "listening");
 
   return {
     address: `${where.address}:${port}`,
     rules: table,
     asked,
     async [Symbol.asyncDispose]() {
-      udp.close();
+      for (const timer of late) clearTimeout(timer);
+      for (const socket of [udp, others.port, others.address]) socket.close();
       tcpServer.close();
       await once(tcpServer, "close");
     },
   };
 }
 
-function obey(query: Buffer, name: string, rule: DnsRule, tcp: boolean): Buffer[] {
+const noRecords: DnsRule = { kind: "answer", records: [] };
+
+async function bound(port: number, address: string): Promise<DatagramSocket> {
+  const socket = createSocket("udp4");
+  socket.bind(port, address);
+  await once(socket, "listening");
+  return socket;
+}
+
+/** Another one of the same host: all of 127.0.0.0/8 is; elsewhere the any-address has to do. */
+const otherAddress = (address: string): string => (address.startsWith("127.") ? "127.0.0.53" : "0.0.0.0");
+
+/** An answer; `by` a socket it should not come from. */
+interface Answer {
+  readonly octets: Buffer;
+  readonly by?: "port" | "address";
+}
+
+function obey(query: Buffer, name: string, rule: DnsRule, tcp: boolean): Answer[] {
+  const one = (octets: Buffer): Answer[] => [{ octets }];
   switch (rule.kind) {
     case "answer":
-      return [respond(query, name, 0, rule.records)];
+    case "late":
+      return one(respond(query, name, 0, rule.records));
     case "truncated":
-      return [tcp ? respond(query, name, 0, rule.records) : respond(query, name, 0x0200, [])];
+      return one(tcp && rule.records ? respond(query, name, 0, rule.records) : respond(query, name, 0x0200, []));
     case "timeout":
       return [];
     case "garbage":
-      return [Buffer.concat([query.subarray(0, 2), Buffer.from([0x84, 0, 0, 1, 0, 9, 0, 0, 0, 0, 0xc0, 0x0c, 0xff])])];
+      return one(
+        Buffer.concat([query.subarray(0, 2), Buffer.from([0x84, 0, 0, 1, 0, 9, 0, 0, 0, 0, 0xc0, 0x0c, 0xff])]),
+      );
     case "forged first": {
-      const otherIdentity = respond(query, name, 0, rule.forged);
-      otherIdentity.writeUInt16BE((query.readUInt16BE(0) + 1) % 65_536, 0);
-      const otherQuestion = respond(query, name, 0, rule.forged);
-      otherQuestion.write("z", 13, "latin1");
-      return [otherIdentity, otherQuestion, respond(query, name, 0, rule.records)];
+      const forge = (how: Forgery): Answer => forgedAnswer(respond(query, name, 0, rule.forged), how);
+      const forgeries = rule.how ? [forge(rule.how)] : (["id", "question", "port", "address"] as const).map(forge);
+      return [...(tcp ? [] : forgeries), ...(rule.records ? one(respond(query, name, 0, rule.records)) : [])];
     }
+    case "malformed":
+      return one(malform(respond(query, name, 0, rule.records), endOfName(query) + 4, rule.how));
     default:
-      return [respond(query, name, rcodes.get(rule.kind) ?? 0, [])];
+      return one(respond(query, name, rcodes.get(rule.kind) ?? 0, []));
   }
 }
+
+function forgedAnswer(octets: Buffer, how: Forgery): Answer {
+  if (how === "id") octets.writeUInt16BE((octets.readUInt16BE(0) + 1) % 65_536, 0);
+  else if (how === "question") octets.write(octets[13] === 0x7a ? "y" : "z", 13, "latin1");
+  else return { octets, by: how };
+  return { octets };
+}
+
+/** `records`: where the first one begins, with its name. */
+type Malformer = (octets: Buffer, records: number) => Buffer;
+const splice = (octets: Buffer, at: number, cut: number, ...put: readonly number[]): Buffer =>
+  Buffer.concat([octets.subarray(0, at), Buffer.from(put), octets.subarray(at + cut)]);
+const setting =
+  (at: number, value: number): Malformer =>
+  (octets) => {
+    octets.writeUInt16BE(value, at);
+    return octets;
+  };
+const nameTo =
+  (...put: readonly number[]): Malformer =>
+  (octets, at) =>
+    splice(octets, at, endOfName(octets, at) - at, ...put);
+const opt = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+
+const malformations = {
+  "more records promised than there are": setting(6, 65_535),
+  "two questions promised": setting(4, 2),
+  "no question": (octets, at) => setting(4, 0)(splice(octets, 12, at - 12), 0),
+  "not marked as an answer": setting(2, 0x0180),
+  "another opcode": setting(2, 0xa980),
+  "a name that points to itself": (octets, at) => nameTo(0xc0 | (at >> 8), at & 255)(octets, at),
+  "a name that points ahead": nameTo(0xc3, 0xff),
+  "a label of 64": nameTo(0x40, ...new Array<number>(64).fill(0x61), 0),
+  "a name of 300": nameTo(...new Array<number[]>(5).fill([59, ...new Array<number>(59).fill(0x61)]).flat(), 0),
+  "data longer than the answer": (octets, at) => setting(endOfName(octets, at) + 8, 65_000)(octets, at),
+  "its second half missing": (octets, at) => octets.subarray(0, at + ((octets.length - at) >> 1)),
+  "half a header": (octets) => octets.subarray(0, 6),
+  "two OPT records": (octets) => setting(10, 2)(Buffer.concat([octets, Buffer.from([...opt, ...opt])]), 0),
+  "octets after its end": (octets) => Buffer.concat([octets, Buffer.alloc(200, 0xff)]),
+} as const satisfies Readonly<Record<string, Malformer>>;
+export type Malformation = keyof typeof malformations;
+export const malformationNames = Object.keys(malformations) as readonly Malformation[];
+
+const malform = (octets: Buffer, records: number, how: Malformation): Buffer => malformations[how](octets, records);
 
 function readQuestion(query: Buffer): { name: string; type: string } {
   const end = endOfName(query);
@@ -126,9 +211,9 @@ function readQuestion(query: Buffer): { name: string; type: string } {
   return { name: labels.join("."), type: typeNames.get(query.readUInt16BE(end)) ?? "?" };
 }
 
-function endOfName(query: Buffer): number {
-  let at = 12;
-  while (query.readUInt8(at) !== 0) at += 1 + query.readUInt8(at);
+function endOfName(octets: Buffer, from = 12): number {
+  let at = from;
+  while (octets.readUInt8(at) !== 0) at += 1 + octets.readUInt8(at);
   return at + 1;
 }
 
@@ -158,6 +243,8 @@ function encodeData(record: DnsRecord): Buffer {
       return Buffer.from(record.address.split(".").map(Number));
     case "AAAA":
       return encodeIpv6(record.address);
+    case "TXT":
+      return Buffer.alloc(record.octets, Buffer.from([255, ...new Array<number>(255).fill(0x74)]));
     default:
       return record satisfies never;
   }

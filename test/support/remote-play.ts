@@ -61,11 +61,13 @@ export async function play({
     config: {
       heloHost: "us.example",
       routes: new Map(),
+      qmtpRoutes: new Map(),
       nameservers: [dns.address],
       dnsTimeoutMs: 250,
       isOwn: (address) => address === "127.0.0.1",
       prefersIpv6: false,
       smtpPort: port || 9,
+      qmtpPort: 9,
       connectTimeoutMs: 10_000,
       silenceTimeoutMs: 10_000,
       idleMs: 5_000,

@@ -150,7 +150,12 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     },
   };
   if (options.within) await until("its start", () => printed.includes("Ctrl-C"), 30_000);
-  else await serving(server);
+  else {
+    await serving(server).catch(async (error: unknown) => {
+      await killAll();
+      throw error;
+    });
+  }
   return server;
 }
 

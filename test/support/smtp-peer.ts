@@ -6,8 +6,8 @@ import { TLSSocket } from "node:tls";
 export const hang = Symbol("hang");
 /** Breaks the connection. */
 export const die = Symbol("die");
-/** Replies without the last CRLF; or one of the above. */
-export type Act = string | typeof hang | typeof die;
+/** Replies without the last CRLF; or one of the above; or something else with the socket, and with what comes, from here on. */
+export type Act = string | typeof hang | typeof die | { readonly wild: (socket: Socket) => void };
 
 /** Where a script can step in. "body": with the first octets of a message, instead of reading on; "idle": after a message. */
 export type Point =
@@ -108,6 +108,8 @@ class Session {
   readonly #options: PeerOptions;
   readonly #record: PeerRecord;
   #input = "";
+  /** The last octets before what comes next: the end of a message may be cut anywhere. */
+  #tail = "";
   #inBody = false;
   #reversePath = "";
   #forwardPaths: string[] = [];
@@ -131,7 +133,12 @@ class Session {
   #listen(socket: Socket): void {
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => {
-      this.#input += chunk.toString("latin1");
+      const text = chunk.toString("latin1");
+      const news = this.#tail + text;
+      this.#tail = news.slice(-4);
+      this.#input += text;
+      // Nothing can be done before a message ends, and searching all of it again for each chunk would take for ever.
+      if (this.#inBody && this.#options.script?.body === undefined && !news.includes("\r\n.\r\n")) return;
       this.#read();
     });
   }
@@ -196,6 +203,7 @@ class Session {
     if (typeof act !== "string") {
       this.#socket.removeAllListeners("data").pause();
       this.#input = "";
+      if (typeof act === "object") act.wild(this.#socket);
       return "-";
     }
     if (act !== "") this.#socket.write(`${act}\r\n`, "latin1");
