@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { runPlan, summary } from "./crashes.ts";
-import { killSomething } from "./kills.ts";
+import { crashesInDeck, killAnything } from "./kills.ts";
 
-test("any program or all of them killed under load: each entrance, each exit, all there", async (t) => {
+test("kills, stops and reloads under load: each entrance, each exit, all there", async (t) => {
   const seed = Date.now() % 1_000_000;
-  const result = await runPlan({ seed, messages: 2_400, crashes: 18, crash: killSomething });
+  const plan = { seed, messages: 2_400, crashes: crashesInDeck, crash: killAnything(), largeEvery: 300 };
+  const result = await runPlan(plan);
   t.diagnostic(`--seed ${seed}: ${summary(result)}`);
-  assert.deepEqual(result.wrong, []);
+  assert.deepEqual(result.wrong.slice(0, 20), []);
   assert.ok(result.acknowledged > 1_200, "most of the load went through");
 });

@@ -1,56 +1,88 @@
 /**
- * Kills programs under load, one or all at once, and counts what was acknowledged:
+ * Kills programs under load, one or all at once, stops and reloads the server, and counts what was acknowledged:
  *
  *   node test/crash/kills.ts [--kills 200] [--messages 20000] [--seed N]
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { descendants, type Server, startServer } from "../support/server.ts";
-import { type Crash, type Plan, runPlan, summary } from "./crashes.ts";
+import { type Crash, type Plan, runPlan } from "./crashes.ts";
+import { killAtOnce } from "./freeze.ts";
+import { addUp } from "./total.ts";
 
-/** Program -> how often it is chosen: those that hold mail more often than the others. */
-const victims = new Map([
+/** What can happen to the server as a whole; each but "reload" ends with a start. */
+const toAll: Readonly<Record<string, (server: Server) => Promise<unknown>>> = {
+  everything: killAtOnce,
+  supervise: killSupervisor,
+  SIGTERM: (server) => server.stop(),
+  stop: (server) => server.postern(["stop"]),
+  reload: (server) => server.postern(["reload"]),
+};
+const orderly: readonly string[] = ["SIGTERM", "stop", "reload"];
+
+/** How often each comes in a deck: the programs that hold mail more often than the others. */
+const deck: readonly (readonly [what: string, times: number])[] = [
   ["queue", 4],
   ["local", 3],
   ["deliver", 3],
   ["remote", 2],
   ["smtpd", 2],
   ["qmqpd", 2],
+  ["qmtpd", 2],
   ["logger", 1],
-]);
-const everythingShare = 0.12;
-const supervisorShare = 0.06;
+  ["everything", 2],
+  ["supervise", 1],
+  ["SIGTERM", 1],
+  ["stop", 1],
+  ["reload", 1],
+];
+export const crashesInDeck = deck.reduce((sum, [, times]) => sum + times, 0);
 
-/** SIGKILL to one program, to the one above them, or to all. */
-export const killSomething: Crash = async (server, random, note) => {
-  const which = random();
-  if (which < everythingShare + supervisorShare) {
-    const all = which < everythingShare;
-    note(all ? "everything" : "supervise");
-    if (all) await server.killAll();
-    else await killSupervisor(server);
+/** Draws from a deck of all that can happen, so that after so many crashes each of them did. */
+export function killAnything(): Crash {
+  let left: string[] = [];
+  return async (server, random, note) => {
+    if (left.length === 0) left = deck.flatMap(([what, times]) => Array.from({ length: times }, () => what));
+    const [what = ""] = left.splice(Math.floor(random() * left.length), 1);
+    const happen = toAll[what];
+    if (!happen) return await killOne(server, what, random, note);
+    note(what, orderly.includes(what) ? "orderly" : undefined);
+    await happen(server);
+    if (what === "reload") return server;
+    await gone(server);
     return await startServer({ root: server.root });
-  }
-  const living = programs(server);
-  const tickets = living.flatMap(({ name, pid }) =>
-    Array.from({ length: victims.get(name) ?? 0 }, () => ({ name, pid })),
-  );
-  const victim = tickets[Math.floor(random() * tickets.length)];
-  if (!victim) return server;
-  note(victim.name);
+  };
+}
+
+/** SIGKILL to one process of a program, every time. */
+export const kill =
+  (program: string): Crash =>
+  (server, random, note) =>
+    killOne(server, program, random, note);
+
+async function killOne(server: Server, program: string, random: () => number, note: (what: string) => void) {
+  const living = programs(server).filter(({ name }) => name === program);
+  const victim = living[Math.floor(random() * living.length)];
+  if (!victim) return server; // it is being started again
+  note(program);
   try {
     process.kill(victim.pid, "SIGKILL");
   } catch {
     // it has just ended by itself: deliver does, when it has nothing to do
   }
   return server;
-};
+}
 
-async function killSupervisor(server: Server): Promise<void> {
+async function gone(server: Server): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   server.process.once("exit", () => resolve());
-  server.process.kill("SIGKILL");
+  if (server.process.exitCode !== null || server.process.signalCode !== null) resolve();
   await promise;
+}
+
+async function killSupervisor(server: Server): Promise<void> {
+  server.process.kill("SIGKILL");
+  await gone(server);
 }
 
 /** The programs as the kernel knows them: `postern status` would wait for `supervise`. */
@@ -69,26 +101,21 @@ function commandLine(pid: number): string {
   }
 }
 
-/** Waits between deaths grow, up to half a minute: a killing of this many programs takes place in as many rounds. */
-const killsInOneRound = 25;
-
 if (import.meta.main) {
   const { values } = parseArgs({
     options: { kills: { type: "string" }, messages: { type: "string" }, seed: { type: "string" } },
   });
   const kills = Number(values.kills ?? 200);
-  const rounds = Math.ceil(kills / killsInOneRound);
+  // Waits between deaths grow, up to half a minute: a killing of this many programs takes place in as many rounds.
+  const rounds = Math.ceil(kills / crashesInDeck);
   const firstSeed = Number(values.seed ?? Date.now() % 1_000_000);
-  for (let round = 0; round < rounds; round++) {
-    const plan: Plan = {
-      seed: firstSeed + round,
-      messages: Math.ceil(Number(values.messages ?? 20_000) / rounds),
-      crashes: Math.min(killsInOneRound, kills - round * killsInOneRound),
-      crash: killSomething,
-    };
-    const result = await runPlan(plan);
-    console.log(`--seed ${plan.seed}: ${summary(result)}`);
-    for (const line of result.wrong.slice(0, 20)) console.log(`  ${line}`);
-    if (result.wrong.length > 0) process.exitCode = 1;
-  }
+  await addUp(
+    "kills",
+    Array.from({ length: rounds }, (_, round): Plan => {
+      const messages = Math.ceil(Number(values.messages ?? 20_000) / rounds);
+      const crashes = Math.min(crashesInDeck, kills - round * crashesInDeck);
+      return { seed: firstSeed + round, messages, crashes, crash: killAnything(), largeEvery: 250 };
+    }),
+    runPlan,
+  );
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Answer, type Copy, judge } from "./ledger.ts";
+import { type Answer, type Copy, judge, type Outage } from "./ledger.ts";
 
 const whole = (atMs: number): Copy => ({ n: 1, isWhole: true, atMs });
 const cases: readonly {
@@ -9,6 +9,7 @@ const cases: readonly {
   promise?: "once" | "at least once";
   copies: readonly Copy[];
   crashesMs?: readonly number[];
+  outages?: readonly Outage[];
   wrong: number;
 }[] = [
   { name: "one copy", copies: [whole(5)], wrong: 0 },
@@ -30,13 +31,36 @@ const cases: readonly {
   { name: "a doubtful one", answer: "doubtful", copies: [whole(5)], wrong: 0 },
   { name: "a doubtful one that is gone", answer: "doubtful", copies: [], wrong: 0 },
   { name: "a doubtful one twice", answer: "doubtful", copies: [whole(5), whole(6)], wrong: 1 },
+  { name: "an unfinished one", answer: "unfinished", copies: [whole(5)], crashesMs: [3], wrong: 1 },
+  { name: "an unfinished one that is gone", answer: "unfinished", copies: [], wrong: 0 },
+  { name: "one for which nobody listened", answer: "unreachable", copies: [], wrong: 1 },
+  {
+    name: "one for which nobody listened before the outage",
+    answer: "unreachable",
+    copies: [],
+    outages: [{ fromMs: 5, toMs: 9 }],
+    wrong: 1,
+  },
+  {
+    name: "one that came while it was down",
+    answer: "unreachable",
+    copies: [],
+    outages: [{ fromMs: 3, toMs: 9 }],
+    wrong: 0,
+  },
   { name: "one nobody sent", copies: [whole(5), { n: 2, isWhole: true }], wrong: 1 },
 ];
 
-for (const { name, answer = "acknowledged", promise = "once", copies, crashesMs = [], wrong } of cases) {
+for (const { name, answer = "acknowledged", promise = "once", copies, crashesMs = [], outages = [], wrong } of cases) {
   test(`judge() ${wrong ? "refuses" : "takes"} ${name}`, () => {
-    const sent = new Map([[1, { exit: "there", atMs: 2, answer }]]);
-    const verdict = judge(sent, [{ name: "there", exit: "there", promise, copies }], crashesMs);
+    const sent = new Map([[1, { exit: "there", atMs: 2, untilMs: 4, answer }]]);
+    const verdict = judge(sent, [{ name: "there", exit: "there", promise, copies }], crashesMs, outages);
     assert.equal(verdict.wrong.length, wrong, verdict.wrong.join("\n"));
   });
 }
+
+test("judge() refuses what is delivered and bounced", () => {
+  const sent = new Map([[1, { exit: "there", atMs: 2, answer: "acknowledged" as const }]]);
+  const place = (name: string) => ({ name, exit: name, promise: "once" as const, copies: [whole(5)] });
+  assert.equal(judge(sent, [place("there"), place("bounces")], []).wrong.length, 1);
+});

@@ -8,22 +8,35 @@ import { execFileSync } from "node:child_process";
 import { parseArgs } from "node:util";
 import { createDisk, type Disk, type FileSystem } from "../support/disk.ts";
 import { startServer } from "../support/server.ts";
-import { type Crash, type Plan, type Result, runPlan, summary } from "./crashes.ts";
+import { type Crash, type Plan, type Result, runPlan } from "./crashes.ts";
+import { freeze } from "./freeze.ts";
+import { addUp } from "./total.ts";
 
+/**
+ * Half of the cuts come while every program stands still, between two system calls: then each reply that was read must
+ * be true. The others come at any instant, so in the middle of flushes too. There ext4 lies, as strace shows: an fsync
+ * that began before the shutdown and ended after it returned 0, its data was gone after the mount, and each later one
+ * failed with EIO. No server can know, and no real power cut leaves anybody to be told: only of what was sent before such
+ * a cut and answered after it nothing is expected.
+ */
 const cutPower =
   (disk: Disk, tree: string | undefined): Crash =>
-  async (server, _random, note) => {
-    note("power cut"); // before it: a flush under way at the cut is reported as done, and is not
+  async (server, random, note) => {
+    const frozen = random() < 0.5 ? await freeze(server) : undefined;
+    if (frozen) note("power cut between system calls");
+    else note("power cut at any instant", "lying");
     disk.cut();
-    await server.killAll();
+    const dead = server.killAll();
+    frozen?.thaw();
+    await dead;
+    await frozen?.cleared();
     await disk.restart();
     return await startServer({ root: server.root, ...(tree !== undefined && { tree }) });
   };
 
-export interface Cuts extends Pick<Plan, "seed" | "messages"> {
+export interface Cuts extends Pick<Plan, "seed" | "messages" | "exits" | "largeEvery" | "standstillMs"> {
   readonly fileSystem: FileSystem;
   readonly cuts: number;
-  readonly exits?: readonly string[];
   /** Code with a deliberate fault instead of the real one. */
   readonly tree?: string;
 }
@@ -35,7 +48,6 @@ export async function cutPowerUnderLoad({ fileSystem, cuts, tree, ...plan }: Cut
     ...plan,
     crashes: cuts,
     crash: cutPower(disk, tree),
-    isSilencing: true,
     options: { folder: disk.folder, ...(tree !== undefined && { tree }) },
     prepared: () => void execFileSync("sync", ["-f", disk.folder]), // its settings: they were there long before
   });
@@ -56,13 +68,13 @@ if (import.meta.main) {
   const fileSystem = values["file-system"] === "xfs" ? "xfs" : "ext4";
   const loads = Math.ceil(cuts / cutsInOneLoad);
   const firstSeed = Number(values.seed ?? Date.now() % 1_000_000);
-  for (let load = 0; load < loads; load++) {
-    const seed = firstSeed + load;
-    const messages = Math.ceil(Number(values.messages ?? 20_000) / loads);
-    const inThisLoad = Math.min(cutsInOneLoad, cuts - load * cutsInOneLoad);
-    const result = await cutPowerUnderLoad({ fileSystem, cuts: inThisLoad, seed, messages });
-    console.log(`${fileSystem} --seed ${seed}: ${summary(result)}`);
-    for (const line of result.wrong.slice(0, 20)) console.log(`  ${line}`);
-    if (result.wrong.length > 0) process.exitCode = 1;
-  }
+  await addUp(
+    fileSystem,
+    Array.from({ length: loads }, (_, load): Cuts => {
+      const messages = Math.ceil(Number(values.messages ?? 20_000) / loads);
+      const inThisLoad = Math.min(cutsInOneLoad, cuts - load * cutsInOneLoad);
+      return { fileSystem, cuts: inThisLoad, seed: firstSeed + load, messages, largeEvery: 250 };
+    }),
+    cutPowerUnderLoad,
+  );
 }

@@ -1,11 +1,18 @@
 /** Every way in and every way out: a new row here joins the killings and the power cuts. */
 import { existsSync, readFileSync } from "node:fs";
+import { connect, type NetConnectOpts } from "node:net";
 import { join } from "node:path";
+import { frameQmqpRequest } from "../../src/protocol/qmqp/request.ts";
+import { framePackage } from "../../src/protocol/qmtp/package.ts";
+import { embeddedLayout, submissionSocket } from "../../src/services/layout/layout.ts";
 import { run } from "../support/commands.ts";
 import { mailboxOf, readMaildir, type Server, tree } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 import type { SmtpPeer } from "../support/smtp-peer.ts";
+import { bodyOf, isDigestOf, isWhole, numberIn } from "./bodies.ts";
 import type { Answer, Copy, Place } from "./ledger.ts";
+
+export { textOf } from "./bodies.ts";
 
 export const sender = "load@localhost";
 
@@ -14,30 +21,122 @@ export interface Entrance {
   /** How many of all messages take it, in relation to the others. */
   readonly share: number;
   send(server: Server, forwardPath: string, text: string): Promise<Answer>;
+  /** Sends so much of the message, and never its end. */
+  breakOff?(server: Server, forwardPath: string, text: string, share: number): Promise<Answer>;
 }
 
-const bySmtp = (port: (server: Server) => number) => async (server: Server, forwardPath: string, text: string) => {
-  const client = await SmtpClient.open(port(server)).catch(() => undefined);
-  if (!client) return "refused" as const;
-  const reply = await client.message(sender, [forwardPath], text);
-  client.close();
-  if (reply.startsWith("250")) return "acknowledged" as const;
-  return reply === "" || reply.includes("may have the message") ? ("doubtful" as const) : ("refused" as const);
+const mayHaveIt = "may have the message";
+
+/** Sends the message, and its end if it is to have one; "" for the reply when the connection ended before. */
+async function smtp(port: number, forwardPath: string, body: string, end: string): Promise<Answer> {
+  const client = await SmtpClient.open(port).catch(() => undefined);
+  if (!client) return "unreachable";
+  try {
+    for (const command of [`MAIL FROM:<${sender}>`, `RCPT TO:<${forwardPath}>`, "DATA"]) {
+      if (!/^[23]/.test(await client.command(command))) return "refused";
+    }
+    client.send(body);
+    await client.drained();
+    if (end === "") return "unfinished";
+    client.send(end);
+    const reply = await client.reply();
+    if (reply.startsWith("250")) return "acknowledged";
+    return reply === "" || reply.includes(mayHaveIt) ? "doubtful" : "refused";
+  } finally {
+    client.close();
+  }
+}
+
+const onTheWire = (text: string): string =>
+  `${text.replace(/^\./gm, "..").replace(/\n/g, "\r\n")}${text.endsWith("\n") ? "" : "\r\n"}`;
+
+const bySmtp = (port: (server: Server) => number): Pick<Entrance, "send" | "breakOff"> => ({
+  send: (server, forwardPath, text) => smtp(port(server), forwardPath, onTheWire(text), ".\r\n"),
+  breakOff(server, forwardPath, text, share) {
+    const wire = `${onTheWire(text)}.\r`;
+    return smtp(port(server), forwardPath, wire.slice(0, Math.floor(share * wire.length)), "");
+  },
+});
+
+/** The answer to a request in netstrings: K, Z or D and a text. Undefined: the connection ended before it. */
+async function netstrings(where: NetConnectOpts, request: readonly Uint8Array[], ends: boolean): Promise<Answer> {
+  const socket = connect(where);
+  const closed = Promise.withResolvers<void>();
+  let [isConnected, answer] = [false, ""];
+  socket.on("connect", () => (isConnected = true));
+  socket.on("data", (chunk: Buffer) => {
+    answer += chunk.toString("latin1");
+    if (answer.endsWith(",")) socket.end(); // QMTP would wait for the next package
+  });
+  socket.on("error", () => {}); // "close" follows
+  socket.on("close", () => closed.resolve());
+  for (const piece of request.slice(0, -1)) socket.write(piece);
+  socket.write(request.at(-1) ?? "", () => ends || socket.destroy()); // the kernel has taken it
+  await closed.promise;
+  if (!isConnected) return "unreachable";
+  if (!ends) return "unfinished";
+  const [, letter] = /^\d+:([KZD]).*,$/s.exec(answer) ?? [];
+  if (letter === "K") return "acknowledged";
+  return letter === undefined || answer.includes(mayHaveIt) ? "doubtful" : "refused";
+}
+
+type Framing = (
+  octets: number,
+  reversePath: string,
+  forwardPaths: readonly string[],
+) => { before: Buffer; after: Buffer };
+
+/** A protocol of the QMQP family: its socket, and what goes before and after the message. */
+const byNetstrings = (
+  where: (server: Server) => NetConnectOpts,
+  frame: Framing,
+): Pick<Entrance, "send" | "breakOff"> => {
+  const request = (forwardPath: string, text: string): Buffer[] => {
+    const octets = Buffer.from(text, "latin1");
+    const { before, after } = frame(octets.length, sender, [forwardPath]);
+    return [before, octets, after];
+  };
+  return {
+    send: (server, forwardPath, text) => netstrings(where(server), request(forwardPath, text), true),
+    breakOff(server, forwardPath, text, share) {
+      const octets = Buffer.concat(request(forwardPath, text));
+      const part = octets.subarray(0, Math.floor(share * (octets.length - 1)));
+      return netstrings(where(server), [part], false);
+    },
+  };
 };
 
 const byCommand =
   (command: string, ...options: string[]) =>
   async (server: Server, forwardPath: string, text: string) => {
     const args = [command, "--root", server.root, ...options, forwardPath];
-    const { code, stderr } = await run(join(tree, "bin/postern"), args, text);
+    const { code, stderr } = await run(join(tree, "bin/postern"), args, Buffer.from(text, "latin1"));
     if (code === 0) return "acknowledged" as const;
     // The connection came to an end, and nobody knows when.
     return /without an answer|cannot hand|may have/.test(stderr) ? ("doubtful" as const) : ("refused" as const);
   };
 
+const submissionAt = ({ root }: Server): NetConnectOpts => ({ path: submissionSocket(embeddedLayout(root)) });
+
+/** Where the server listens by a control file of one line. */
+const listening =
+  (file: string) =>
+  ({ root }: Server): NetConnectOpts => ({
+    host: "127.0.0.1",
+    port: Number(
+      readFileSync(join(root, "control", file), "latin1")
+        .trim()
+        .split(":")
+        .at(-1),
+    ),
+  });
+
 export const entrances: readonly Entrance[] = [
-  { name: "SMTP", share: 8, send: bySmtp((server) => server.smtpPort) },
-  { name: "submission", share: 8, send: bySmtp((server) => server.submissionPort) },
+  { name: "SMTP", share: 6, ...bySmtp((server) => server.smtpPort) },
+  { name: "submission", share: 6, ...bySmtp((server) => server.submissionPort) },
+  { name: "QMQP", share: 6, ...byNetstrings(submissionAt, frameQmqpRequest) },
+  { name: "QMQP over TCP", share: 3, ...byNetstrings(listening("qmqplisten"), frameQmqpRequest) },
+  { name: "QMTP", share: 6, ...byNetstrings(listening("qmtplisten"), framePackage) },
   { name: "inject", share: 1, send: byCommand("inject", `-f${sender}`) },
   { name: "sendmail", share: 1, send: byCommand("sendmail", "-f", sender) },
 ];
@@ -59,23 +158,21 @@ export const exits: readonly Exit[] = [
   { name: "bounce", forwardPath: () => "nobody@refuse.test" },
 ];
 
+/** Notes when it ran, for which message, and the digest of the body it was given. */
+const program = (ran: string): string =>
+  `n=$(sed -nu '/^$/q;s/^X-Load: //p') && [ "$n" ] && d=$(sha256sum) && echo "$(date +%s%3N) $n $d" >>${ran}`;
+
 /** What the exits need in the server's folder. `ran`: the file where programs note what they were given. */
 export const exitFiles = (ran: string): Readonly<Record<string, string>> => ({
   "mail/localhost/mbox/.qmail": "./mbox\n",
-  "mail/localhost/program/.qmail": `|n=$(sed -n 's/^X-Load: //p') && [ "$n" ] && echo "$(date +%s%3N) $n" >>${ran}\n`,
+  "mail/localhost/program/.qmail": `|${program(ran)}\n`,
   "mail/localhost/forward/.qmail": "&target0@localhost\n&target1@localhost\n",
   "mail/localhost/several/.qmail": "./Maildir/\n./mbox\n&target2@localhost\n./Maildir/\n",
 });
 
-/** Most are small; one in forty is larger than what a program keeps in memory of it. */
-const linesOf = (n: number): number => (n % 40 === 0 ? 12_000 : 60);
-const bodyOf = (n: number): string => `${`message ${n} 0123456789abcdef\n`.repeat(linesOf(n))}end of ${n}\n`;
-export const textOf = (n: number): string => `Subject: load\nX-Load: ${n}\n\n${bodyOf(n)}`;
-
-const numberIn = (text: string): number => Number(/^X-Load: (\d+)\r?$/m.exec(text)?.[1]);
 function copyOf(text: string, atMs?: number): Copy {
   const n = numberIn(text);
-  return { n, isWhole: text.replaceAll("\r\n", "\n").endsWith(bodyOf(n)), ...(atMs !== undefined && { atMs }) };
+  return { n, isWhole: isWhole(n, text), ...(atMs !== undefined && { atMs }) };
 }
 
 /** What arrived everywhere. `sinkMs`: when each message came to the sink. */
@@ -113,7 +210,8 @@ export function readPlaces(
       exit: "remote",
       promise: "at least once",
       copies: sink.received.flatMap(
-        ({ body, forwardPaths }, at) => (forwardPaths.length > 0 ? [copyOf(body, sinkMs[at])] : []), // without a recipient: the end of a pipelined DATA
+        ({ body, forwardPaths }, at) =>
+          forwardPaths.length > 0 ? [copyOf(body.replaceAll("\r\n", "\n").replace(/^\./gm, ""), sinkMs[at])] : [], // without a recipient: the end of a pipelined DATA
       ),
     },
     { name: "the program", exit: "program", promise: "at least once", copies: readRan(ran) },
@@ -133,19 +231,27 @@ function everyOther(copies: readonly Copy[], which: 0 | 1): Copy[] {
 function readMbox(path: string): Copy[] {
   if (!existsSync(path)) return [];
   const entries = readFileSync(path, "latin1").split(/^(?=From )/m);
-  return entries.map((entry) => copyOf(entry.endsWith("\n\n") ? entry.slice(0, -1) : `${entry}torn`));
+  return entries.map((entry) => {
+    if (!entry.endsWith("\n\n")) return { n: numberIn(entry), isWhole: false };
+    return copyOf(entry.slice(0, -1).replace(/^>(>*From )/gm, "$1"));
+  });
 }
 
 /** Of a large message a bounce has only the header. */
 function bounced(text: string): Copy {
   const n = numberIn(text);
-  return { n, isWhole: linesOf(n) > 60 || text.includes(`end of ${n}\n`) };
+  const body = bodyOf(n);
+  return { n, isWhole: body.length > maxBouncedOctets || text.includes(body) };
 }
+const maxBouncedOctets = 50_000;
 
 const readRan = (path: string): Copy[] =>
   existsSync(path)
     ? readFileSync(path, "latin1")
         .trim()
         .split("\n")
-        .map((line) => ({ n: Number(line.split(" ")[1]), isWhole: true, atMs: Number(line.split(" ")[0]) }))
+        .map((line) => {
+          const [atMs, n, digest] = line.split(" ");
+          return { n: Number(n), isWhole: isDigestOf(Number(n), digest), atMs: Number(atMs) };
+        })
     : [];
