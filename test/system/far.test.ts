@@ -1,39 +1,10 @@
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { test } from "node:test";
 import type { DnsRule } from "../support/dns-server.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { runPostern, startServer, temporaryFolder, until } from "../support/server.ts";
-
-/** Two hosts and a wire between them; nothing of the machine's own network is touched. */
-class Wire implements Disposable {
-  readonly near = `postern-near-${process.pid}`;
-  readonly far = `postern-far-${process.pid}`;
-
-  constructor() {
-    const ip = (...args: string[]) => execFileSync("ip", args);
-    ip("netns", "add", this.near);
-    ip("netns", "add", this.far);
-    ip("-n", this.near, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", this.far);
-    for (const [name, number] of [
-      [this.near, 1],
-      [this.far, 2],
-    ] as const) {
-      ip("-n", name, "address", "add", `10.99.0.${number}/24`, "dev", "wire");
-      ip("-n", name, "address", "add", `fd99::${number}/64`, "dev", "wire", "nodad");
-      ip("-n", name, "link", "set", "wire", "up");
-      ip("-n", name, "link", "set", "lo", "up");
-    }
-    for (const number of [3, 4]) ip("-n", this.far, "address", "add", `10.99.0.${number}/24`, "dev", "wire");
-  }
-
-  [Symbol.dispose](): void {
-    for (const name of [this.near, this.far]) execFileSync("ip", ["netns", "delete", name]);
-  }
-}
+import { Far, Wire } from "../support/wire.ts";
 
 const mx = (preference: number, exchange: string) => ({ type: "MX", preference, exchange }) as const;
 const a = (address: string) => ({ type: "A", address }) as const;
@@ -65,19 +36,8 @@ const cases = [
 test("over a wire, mail goes to", { skip: unlessRoot() || without("ip") }, async (t) => {
   const root = temporaryFolder();
   using wire = new Wire();
-  const addresses = ["10.99.0.2", "10.99.0.3", "10.99.0.4", "fd99::2"];
-  const script = join(import.meta.dirname, "../support/far-side.ts");
-  const far = spawn("ip", ["netns", "exec", wire.far, process.execPath, script, JSON.stringify(rules), ...addresses], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const taken: { at: string; forwardPaths: string[] }[] = [];
-  const begun = Promise.withResolvers<void>();
-  createInterface({ input: far.stdout }).on("line", (line) => {
-    const said = JSON.parse(line);
-    if (said.dns) begun.resolve();
-    else taken.push(said);
-  });
-  await begun.promise;
+  for (const address of ["10.99.0.3", "10.99.0.4"]) wire.addFar(address);
+  await using far = await Far.start(wire, rules, "10.99.0.2", "10.99.0.3", "10.99.0.4", "fd99::2");
   const server = await startServer({
     folder: root,
     within: ["ip", "netns", "exec", wire.near],
@@ -88,13 +48,12 @@ test("over a wire, mail goes to", { skip: unlessRoot() || without("ip") }, async
       await t.test(name, async () => {
         const sent = await runPostern(["sendmail", "--root", root, "-f", "s@localhost", to], "Subject: far\n\n");
         assert.equal(sent.code, 0, sent.stderr);
-        await until("its arrival", () => taken.some((message) => message.forwardPaths.includes(to)));
-        assert.equal(taken.find((message) => message.forwardPaths.includes(to))?.at, at);
+        await until("its arrival", () => far.takenFor(to) === 1);
+        assert.equal(far.taken.find((message) => message.forwardPaths.includes(to))?.at, at);
       });
     }
   } finally {
     await server.stop();
-    far.stdin.end();
     rmSync(root, { recursive: true, force: true });
   }
 });
