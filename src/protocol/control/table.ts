@@ -56,8 +56,8 @@ export const controls = {
     "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message",
     "0.1",
   ),
-  percenthack: row(list(), ["queue"], "domains where user%domain@here means user@domain"),
-  envnoathost: row(line(fromMe), ["queue"], "the domain of recipients without one"),
+  percenthack: row(list(), ["queue", "smtpd", "qmtpd"], "domains where user%domain@here means user@domain"),
+  envnoathost: row(line(fromMe), ["queue", "smtpd", "qmtpd"], "the domain of recipients without one"),
   rcpthosts: row(
     list(),
     ["smtpd", "qmtpd"],

@@ -14,6 +14,8 @@ const settings: AcceptanceSettings = {
     ["one@partly.example", "p"],
     ["", "all"],
   ],
+  percenthack: ["Local.example"],
+  envnoathost: "local.example",
   present: [],
 };
 
@@ -45,6 +47,18 @@ const cases = [
   { accepts: byDeliveries, name: "no rcpthosts", address: "two@partly.example", expected: false },
   { accepts: byDeliveries, name: "no rcpthosts", address: "a@other.example", expected: false },
   { accepts: byDeliveries, name: "no rcpthosts", address: "a@", expected: false },
+  { accepts: byHosts, name: "rcpthosts", address: "a%listed.example@local.example", expected: true },
+  { accepts: byHosts, name: "rcpthosts", address: "a%evil.example@local.example", expected: false },
+  { accepts: byDeliveries, name: "no rcpthosts", address: "a%evil.example@local.example", expected: false },
+  {
+    accepts: byDeliveries,
+    name: "no rcpthosts",
+    address: "a%evil.example%local.example@local.example",
+    expected: false,
+  },
+  { accepts: byDeliveries, name: "no rcpthosts", address: "a%mailbox.example@local.example", expected: true },
+  { accepts: byDeliveries, name: "no rcpthosts", address: "a%evil.example@mailbox.example", expected: true },
+  { accepts: byDeliveries, name: "no rcpthosts", address: "a%evil.example", expected: false },
   { accepts: byNothing, name: "an empty rcpthosts", address: "a@local.example", expected: false },
   { accepts: byNothing, name: "an empty rcpthosts", address: "postmaster", expected: true },
 ] as const;

@@ -1,6 +1,6 @@
 import { asciiLowerCase } from "../address.ts";
 import type { Settings } from "../control/table.ts";
-import { domainOf, keyFor, localDomains, virtualKey } from "./router.ts";
+import { domainOf, keyFor, localDomains, percentUndone, virtualKey } from "./router.ts";
 import { type Tell, untold } from "./tell.ts";
 
 /** Whether we take mail for a recipient from anybody. */
@@ -8,17 +8,29 @@ export type Acceptance = (address: string) => boolean;
 
 export type AcceptanceSettings = Pick<
   Settings,
-  "rcpthosts" | "morercpthosts" | "locals" | "mailboxdomains" | "virtualdomains" | "present"
+  | "rcpthosts"
+  | "morercpthosts"
+  | "locals"
+  | "mailboxdomains"
+  | "virtualdomains"
+  | "percenthack"
+  | "envnoathost"
+  | "present"
 >;
 
 /**
- * Makes ready to judge recipients, on the address as it was given. With rcpthosts, its lines and those of
+ * Makes ready to judge recipients. With rcpthosts, its lines and those of
  * morercpthosts decide. Without it, what is delivered here is accepted, except by virtualdomains' catch-all line,
- * which would be everything. An address without `@` is ours.
+ * which would be everything. An address without `@` is ours. Where control/percenthack gives an address another meaning,
+ * that is judged: nobody relays by writing `victim%elsewhere@here`.
  */
 export function createAcceptance(settings: AcceptanceSettings, tell: Tell = untold): Acceptance {
   const accepts = settings.present.includes("rcpthosts") ? listed(settings, tell) : deliveredHere(settings, tell);
+  const hacked = new Set(settings.percenthack.map(asciiLowerCase));
   return (address) => {
+    const whole = address.includes("@") ? address : `${address}@${settings.envnoathost}`;
+    const meant = percentUndone(whole, hacked, tell);
+    if (meant !== whole) return accepts(meant);
     if (address.includes("@")) return accepts(address);
     tell({ source: "rcpthosts", says: "an address without domain is ours: accepted" });
     return true;

@@ -63,7 +63,8 @@ function withDomain(recipient: string, envnoathost: string, tell: Tell): string 
   return `${recipient}@${envnoathost}`;
 }
 
-function percentUndone(recipient: string, percenthack: ReadonlySet<string>, tell: Tell): string {
+/** What the address means where control/percenthack applies: `a%b@here` is `a@b`, again and again. */
+export function percentUndone(recipient: string, percenthack: ReadonlySet<string>, tell: Tell): string {
   let address = recipient;
   for (let domain = domainOf(address); percenthack.has(domain); domain = domainOf(address)) {
     const localPart = address.slice(0, address.lastIndexOf("@"));
