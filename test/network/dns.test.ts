@@ -46,7 +46,7 @@ const rows: readonly Row[] = [
   { name: "mx-null", rules: { MX: answer(mx(0, "")) }, ends: "bounced" },
   { name: "mx-dot-and-others", rules: { MX: answer(mx(0, ""), good) }, ends: "delivered" },
   { name: "truncated", rules: { MX: { kind: "truncated", records: [good] } }, ends: "delivered" },
-  { name: "slow", rules: { MX: { kind: "late", afterMs: 2_000, records: [good] } }, ends: "delivered" },
+  { name: "slow", rules: { MX: { kind: "late", afterMs: 1_000, records: [good] } }, ends: "delivered" },
   {
     name: "mx-100",
     rules: { MX: answer(...new Array<DnsRecord>(99).fill(mx(20, "dead.test")), good) },

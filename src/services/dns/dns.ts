@@ -32,8 +32,8 @@ const maxKept = 2_000;
 const maxRecords = 100;
 const maxAliases = 10;
 /**
- * To a server that is quick as a rule c-ares gives a quarter of a second first, then twice as long each time, and an answer
- * to an earlier try does not count: so many tries let one that takes 3 s through.
+ * To a server that is quick as a rule c-ares gives a quarter of a second first, then twice as long each time, less up to
+ * half of it by lot, and an answer to an earlier try does not count: so many tries let one that takes a second through.
  */
 const tries = 5;
 
