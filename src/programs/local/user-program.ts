@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { join } from "node:path";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { maxLocalReportOctets } from "../../protocol/dot-qmail/report.ts";
 import type { Ids } from "../../services/directory/route.ts";
@@ -15,6 +16,8 @@ export interface UserProgram {
   readonly file: number;
   /** NAME=value. */
   readonly environment: readonly string[];
+  /** Where programs of ours find the server, in embedded mode. */
+  readonly serverRoot: string | undefined;
 }
 
 export interface Ran {
@@ -33,7 +36,8 @@ export interface RunningProgram {
  * own permissions into NODE_OPTIONS; they are not for the user's programs.
  */
 const script = 'cd "$0" && unset OLDPWD PWD NODE_OPTIONS && exec /bin/sh -c "$3" <"/proc/$1/fd/$2"';
-const path = "/usr/local/bin:/usr/bin:/bin";
+/** qmail's small programs come first: `|forward` has to mean ours. */
+const path = `${join(import.meta.dirname, "../../../bin/qmail")}:/usr/local/bin:/usr/bin:/bin`;
 const exitTryAgain = 111;
 
 /** Starts it. `whenEnded` is called once, when it has ended and closed its output. */
@@ -43,7 +47,7 @@ export function startUserProgram(program: UserProgram, whenEnded: (ran: Ran) => 
   const child = spawn("/bin/sh", ["-c", script, ...args], {
     ...(program.as && { uid: program.as.uid, gid: program.as.gid }),
     cwd: "/",
-    env: environmentOf(program.environment),
+    env: environmentOf(program),
     detached: true, // a group of its own: it can be ended whole, and the terminal's signals do not reach it
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -75,8 +79,8 @@ export function startUserProgram(program: UserProgram, whenEnded: (ran: Ran) => 
   };
 }
 
-function environmentOf(lines: readonly string[]): Record<string, string> {
-  const environment: Record<string, string> = { PATH: path };
+function environmentOf({ environment: lines, serverRoot }: UserProgram): Record<string, string> {
+  const environment: Record<string, string> = { PATH: path, ...(serverRoot && { POSTERN_ROOT: serverRoot }) };
   for (const line of lines) {
     const at = line.indexOf("=");
     if (at > 0) environment[line.slice(0, at)] = pathOf(line.slice(at + 1));
