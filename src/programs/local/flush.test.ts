@@ -34,6 +34,7 @@ const walls: readonly (readonly [readonly string[], number, readonly string[]])[
   [["/h/a", "/h/b", "/h/a"], 2, ["/h/a", "/h/b"]],
   [["/h/a", "/h/b", "/h/c"], 2, ["/h"]],
   [["/v/x/1", "/v/y/2", "/v/z/3"], 2, ["/v"]],
+  [["/d/ann", "/d-e", "/d", "/d/bob/x"], 9, ["/d-e", "/d"]],
 ];
 for (const [folders, most, few] of walls) {
   test(`fewFolders() of ${folders.join(" ")} is ${few.join(" ")}`, () =>

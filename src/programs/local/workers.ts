@@ -140,10 +140,18 @@ const noFolder = (folder: string): Failure =>
   temporary("3.0", `Unable to switch to ${folder}: file does not exist. (#4.3.0)`);
 
 const isWithin = (folder: string, folders: readonly string[]): boolean =>
-  folders.some((wall) => folder === wall || folder.startsWith(wall.endsWith("/") ? wall : `${wall}/`));
+  folders.some((wall) => folder === wall || folder.startsWith(asParent(wall)));
 
-/** These folders, or, when they are too many to be walls one by one, the folders they are in. */
+/** How the paths of what is in a folder begin. */
+const asParent = (folder: string): string => (folder.endsWith("/") ? folder : `${folder}/`);
+
+/**
+ * These folders, or, when they are too many to be walls one by one, the folders they are in. None is within another:
+ * Node's permissions for both a folder and one below it (measured on 26.10) deny the upper one.
+ */
 export function fewFolders(folders: readonly string[], most: number): readonly string[] {
-  const distinct = [...new Set(folders)];
-  return distinct.length <= most ? distinct : fewFolders(distinct.map(dirname), most);
+  const sorted = [...new Set(folders)].sort((a, b) => (asParent(a) < asParent(b) ? -1 : 1));
+  const outer: string[] = [];
+  for (const folder of sorted) if (!isWithin(folder, outer.slice(-1))) outer.push(folder);
+  return outer.length <= most ? outer : fewFolders(outer.map(dirname), most);
 }

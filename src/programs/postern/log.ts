@@ -11,6 +11,11 @@ const usage = `usage: postern log [-f] [-n LINES] [--since 10m | TIME] [--timest
 
 Prints the last lines of the log (20), or all since a time, in the form of qmail-send; -f goes on as more come.
   --json   the events themselves, one JSON object a line
+
+postern log report [--top N] [--json] [--root DIR] [FILE ...]
+
+Counts what qmailanalog did: messages, deliveries, delays, domains, senders, users, reasons. Reads our log, or FILEs in
+order, - for standard input: JSON lines, or qmail-send's behind TAI64N, seconds or splogger's syslog.
 Exits 0, 100 for wrong use, 111 when there is no log.`;
 
 const kinds: readonly TimestampKind[] = ["iso", "tai64n", "none"];
@@ -19,6 +24,7 @@ const followEveryMs = 250;
 export const command: Command = {
   usage,
   async run(args) {
+    if (args[0] === "report") return (await import("./report.ts")).command.run(args.slice(1));
     const options = readOptions(args, {
       follow: { type: "boolean", short: "f" },
       lines: { type: "string", short: "n" },

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
-import { type Command, exitDone, exitUsage, say } from "./command.ts";
+import { temporary } from "../../protocol/outcome.ts";
+import { type Command, complain, exitDone, exitUsage, say } from "./command.ts";
 
 type Entry = readonly [summary: string, load: () => Promise<{ readonly command: Command }>];
 
@@ -13,6 +14,7 @@ const commands = new Map<string, Entry>([
   ["log", ["what happened, and what happens", () => import("./log.ts")]],
   ["config", ["read, change and check control files", () => import("./config.ts")]],
   ["explain", ["where mail for an address goes, and why", () => import("./explain.ts")]],
+  ["import", ["take over a qmail: its files and its queue", () => import("./import.ts")]],
   ["newu", ["make users/cdb from users/assign", () => import("./newu.ts")]],
   ["newmrh", ["make control/morercpthosts.cdb", () => import("./newmrh.ts")]],
   ["pw2u", ["make users/assign from the accounts of this system", () => import("./pw2u.ts")]],
@@ -32,7 +34,9 @@ await run(process.argv.slice(2));
 
 async function run([name = "help", ...args]: readonly string[]): Promise<void> {
   // Whoever reads our output may have seen enough: `postern log | head`.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? exitDone : 1));
+  process.stdout.on("error", ({ code, message }: NodeJS.ErrnoException) =>
+    process.exit(code === "EPIPE" ? exitDone : complain(temporary("3.0", `cannot write the output: ${message}`))),
+  );
   process.exitCode = await runCommand(name, args);
 }
 

@@ -53,7 +53,6 @@ export function queueRequest(command: QueueAction, ids: readonly string[], words
   if (!filtered && !words.all && (command === "delete" || command === "hold")) {
     return permanent("5.1", `${command} what? Name messages, or give a filter, or --all for every message`);
   }
-  if (command === "show" && !filtered) return permanent("5.1", "show which message?");
   if (command !== "list" && command !== "show") return done({ command, filter });
   const limit = words.limit ?? String(usualLimit);
   if (!/^[0-9]{1,7}$/.test(limit) || Number(limit) > mostShown || Number(limit) === 0) {

@@ -99,7 +99,7 @@ const requests = [
   { action: "delete", ids: [], words: { all: true }, request: { command: "delete", filter: {} } },
   { action: "delete", ids: [], words: {}, request: undefined },
   { action: "hold", ids: [], words: {}, request: undefined },
-  { action: "show", ids: [], words: {}, request: undefined },
+  { action: "show", ids: [], words: {}, request: { command: "show", filter: {}, limit: 100 } },
   { action: "delete", ids: ["1"], words: { all: true }, request: undefined },
   { action: "list", ids: ["x"], words: {}, request: undefined },
   { action: "list", ids: [], words: { "older-than": "soon" }, request: undefined },

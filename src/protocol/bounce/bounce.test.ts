@@ -41,7 +41,7 @@ late
 
 `;
 
-test("composeQsbmf() is qmail's notice, to the octet", () => {
+test("§17.214 §17.215 §17.218 composeQsbmf() is qmail's notice, to the octet", () => {
   assert.deepEqual(composeQsbmf(notice), {
     prefix: `${header}
 ${text}--- Below this line is a copy of the message.
@@ -52,7 +52,7 @@ Return-Path: <"a b"@example.org>
   });
 });
 
-test("composeQsbmf() is qmail's double bounce, to the octet", () => {
+test("§17.219 composeQsbmf() is qmail's double bounce, to the octet", () => {
   const { prefix } = composeQsbmf({ ...notice, to: "postmaster@mx.example.net", reversePath: "" });
   assert.equal(
     prefix,
@@ -98,7 +98,7 @@ const paragraphs = [
   { name: "keeps octets above 127", report: "\xe4", paragraph: "<u@d>:\n\xe4\n\n" },
 ];
 for (const { name, report, paragraph } of paragraphs) {
-  test(`noticeText() ${name}`, () => {
+  test(`§17.216 noticeText() ${name}`, () => {
     const failures = [{ forwardPath: "u@d", status: "0.0", text: report }] as const;
     assert.ok(noticeText({ ...notice, failures }).endsWith(`out.\n\n${paragraph}`));
   });

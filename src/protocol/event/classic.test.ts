@@ -90,12 +90,12 @@ const cases: readonly { event: Event; line: string; program?: string }[] = [
 ];
 
 for (const { event, line, program = "queue" } of cases) {
-  test(`renderClassic() writes: ${line}`, () => {
+  test(`§17.227 renderClassic() writes: ${line}`, () => {
     assert.equal(renderClassic({ timeMs: 0, program, ...event }), line);
   });
 }
 
-test("sanitise() leaves no octet that could break a line or a terminal", () => {
+test("§17.229 sanitise() leaves no octet that could break a line or a terminal", () => {
   const all = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));
   assert.match(sanitise(all), /^[!-$&-~]{256}$/);
 });
