@@ -47,7 +47,7 @@ const lengths = [
   { name: "a literal without end", text: `<a@[${"1".repeat(2_000)}>`, kind: "permanent" },
 ];
 for (const { name, text, kind } of lengths) {
-  test(`parsePath() answers ${kind} to ${name}`, () => assert.equal(parsePath(text).kind, kind));
+  test(`§17.143 parsePath() answers ${kind} to ${name}`, () => assert.equal(parsePath(text).kind, kind));
 }
 
 test("scanPath() stops at a space", () => {
@@ -72,7 +72,7 @@ const quotes = [
   ["#@[]", "#@[]"],
 ] as const;
 for (const [address, written] of quotes) {
-  test(`quoteAddress() writes ${address || "nothing"} as ${written || "nothing"}`, () => {
+  test(`§17.171 quoteAddress() writes ${address || "nothing"} as ${written || "nothing"}`, () => {
     assert.equal(quoteAddress(address), written);
   });
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandVerp, isVerp, markVerp, stripVerp, type VerpDelimiters } from "./verp.ts";
+import { expandVerp, isVerp, markVerp, stripVerp, type VerpDelimiters, xverpOf } from "./verp.ts";
 
 const cases = [
   { name: "§17.223 expands", reversePath: "list-@h-@[]", to: "u@d", expanded: "list-u=d@h", stripped: "list-@h" },
@@ -60,5 +60,12 @@ for (const [delimiters, marked, expanded] of asked) {
     assert.ok(isVerp(marked));
     assert.equal(expandVerp(marked, "u@d"), expanded);
     assert.equal(stripVerp(marked), `list${delimiters[0]}@h`);
+    assert.deepEqual(xverpOf(marked), { reversePath: "list@h", delimiters: delimiters.join("") });
+  });
+}
+
+for (const reversePath of ["list@h", "list@h-@[]", "-@h-@[]", "list-@[]", "#@[]", ""]) {
+  test(`xverpOf() cannot say <${reversePath}> to another server`, () => {
+    assert.equal(xverpOf(reversePath), undefined);
   });
 }

@@ -48,4 +48,20 @@ export function markVerp(reversePath: string, [before, within]: VerpDelimiters):
   return `${reversePath.slice(0, host)}${before}${reversePath.slice(host)}-@[${within === "=" ? "" : within}]`;
 }
 
+/**
+ * What to say to a server that makes the reverse-paths itself (XVERP): `list@host` and `-=` for `list-@host-@[]`.
+ * Undefined where that cannot be said.
+ */
+export function xverpOf(
+  reversePath: string,
+): { readonly reversePath: string; readonly delimiters: string } | undefined {
+  const mark = markOf(reversePath);
+  if (mark === undefined) return undefined;
+  const plain = reversePath.slice(0, -mark.length);
+  const host = plain.lastIndexOf("@");
+  const before = plain.slice(host - 1, host);
+  if (host < 2 || !["-", "+", "="].includes(before)) return undefined;
+  return { reversePath: `${plain.slice(0, host - 1)}${plain.slice(host)}`, delimiters: `${before}${marks.get(mark)}` };
+}
+
 export type VerpDelimiters = readonly [before: string, within: string];

@@ -1,11 +1,15 @@
 import type { Row } from "./explore.ts";
+import { bounceRows } from "./rows/bounce.ts";
 import { clientRows } from "./rows/client.ts";
 import { headerRows } from "./rows/header.ts";
 import { outputRows } from "./rows/output.ts";
+import { qmailRows } from "./rows/qmail.ts";
 import { qmtpRows } from "./rows/qmtp.ts";
+import { queueProgramRows } from "./rows/queue-program.ts";
 import { routingRows } from "./rows/routing.ts";
 import { smtpRows } from "./rows/smtp.ts";
 import { textRows } from "./rows/text.ts";
+import { toolsRows } from "./rows/tools.ts";
 import { usersRows } from "./rows/users.ts";
 import { wireRows } from "./rows/wire.ts";
 
@@ -16,10 +20,14 @@ export const rows: readonly Row[] = [
     ...clientRows,
     ...wireRows,
     ...qmtpRows,
+    ...queueProgramRows,
     ...headerRows,
     ...textRows,
     ...routingRows,
     ...usersRows,
+    ...toolsRows,
     ...outputRows,
+    ...bounceRows,
+    ...qmailRows,
   ],
 ];

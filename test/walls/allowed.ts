@@ -1,4 +1,5 @@
-import { type ProgramName, programNames } from "../../src/programs/supervise/walls.ts";
+import { openPrograms, type ProgramName, programNames } from "../../src/programs/supervise/walls.ts";
+import type { Scene } from "./besiege.ts";
 import type { Pass } from "./siege.ts";
 
 /** Who owns what; nobody else may even read it. */
@@ -9,11 +10,12 @@ const ownPlaces: Readonly<Record<string, ProgramName | undefined>> = {
   mail: undefined,
   alias: undefined,
   queue: "queue",
+  hook: "hook",
   log: "logger",
   home: "deliver",
 };
 
-const confined = programNames.filter((name) => name !== "local");
+const confined = programNames.filter((name) => !openPrograms.includes(name));
 const readByLocal = [
   "read /etc/passwd",
   "read outside",
@@ -28,18 +30,18 @@ const readByLocal = [
 ];
 
 /**
- * All that is allowed; whatever else an attempt does must be refused. `local` is root, and open: it shows here. Native
- * code inside it is its user's own code: there is nothing to test.
+ * All that is allowed; whatever else an attempt does must be refused. `local` is root, and open: it shows here. `hook` is
+ * open and a user of its own. Native code inside these is what they start anyway: there is nothing to test.
  */
 const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>>> = {
   javascript: new Map<string, readonly ProgramName[]>([
     ["read own code", programNames],
     ...readByLocal.map((name): [string, readonly ProgramName[]] => [name, ["local"]]),
-    ["sqlite outside", ["local"]],
+    ["sqlite outside", openPrograms],
     ["signal another process", ["local"]],
-    ["start a process", ["local"]],
-    ["start Node", ["local"]],
-    ["become another program", ["local"]],
+    ["start a process", openPrograms],
+    ["start Node", openPrograms],
+    ["become another program", openPrograms],
     ["call libc", ["local", "qmqpd"]],
     ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd"]],
     ["connect by TCP", ["remote"]],
@@ -50,6 +52,9 @@ const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>
       [`write ${place}`, only(owner)],
       [`sqlite in ${place}`, ["local", ...only(owner)]],
     ]),
+    // Node follows links out of what may be read; it is the kernel that stops the others.
+    ["read through a link in own code", openPrograms],
+    ["read through a link in hook", openPrograms],
   ]),
   native: new Map<string, readonly ProgramName[]>([
     ["read own code", confined],
@@ -68,15 +73,24 @@ function only(owner: ProgramName | undefined): readonly ProgramName[] {
   return owner ? [owner] : [];
 }
 
+/** What one user for all lets `hook` do besides: node:sqlite does not heed Node's permissions. */
+const allowedAsOneUser: readonly string[] = [
+  "signal another process",
+  ...Object.keys(ownPlaces).map((place) => `sqlite in ${place}`),
+];
+
 /** Where what was tried and what is allowed differ: what it got away with, and what it should have been let. */
 export function disagreements(
   program: ProgramName,
   pass: Pass,
+  users: Scene["users"],
   attempts: Readonly<Record<string, string>>,
 ): { readonly surplus: readonly string[]; readonly absent: readonly string[] } {
-  const mayDo = (name: string): boolean => allowed[pass].get(name)?.includes(program) ?? false;
+  const besides = program === "hook" && users === "one" ? allowedAsOneUser : [];
+  const mayDo = (name: string): boolean =>
+    besides.includes(name) || (allowed[pass].get(name)?.includes(program) ?? false);
   return {
     surplus: Object.keys(attempts).filter((name) => attempts[name] === "done" && !mayDo(name)),
-    absent: [...allowed[pass].keys()].filter((name) => mayDo(name) && attempts[name] !== "done"),
+    absent: [...allowed[pass].keys(), ...besides].filter((name) => mayDo(name) && attempts[name] !== "done"),
   };
 }

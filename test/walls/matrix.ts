@@ -1,4 +1,4 @@
-import { type ProgramName, programNames } from "../../src/programs/supervise/walls.ts";
+import { openPrograms, type ProgramName, programNames } from "../../src/programs/supervise/walls.ts";
 import type { Pass, Siege } from "./siege.ts";
 
 const passTitles: Readonly<Record<Pass, string>> = {
@@ -6,8 +6,8 @@ const passTitles: Readonly<Record<Pass, string>> = {
   native: "As native code, past Node's permissions",
 };
 
-/** Not in the tables: it is open, and what it may do is every user's own. */
-const shown = programNames.filter((name) => name !== "local");
+/** Not in the tables: the open ones, whose rights are those of what they start. */
+const shown = programNames.filter((name) => !openPrograms.includes(name));
 
 /** What hostile code inside each program got away with, as Markdown: first what was let, then what nobody was let. */
 export const renderMatrix = (sieges: Readonly<Record<Pass, Siege>>): string =>

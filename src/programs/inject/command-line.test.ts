@@ -18,7 +18,7 @@ const cases = [
 ] as const;
 
 for (const { args, options } of cases) {
-  test(`parseInjectOptions() reads ${args.join(" ") || "nothing"}`, () => {
+  test(`§17.196 parseInjectOptions() reads ${args.join(" ") || "nothing"}`, () => {
     assert.deepEqual(parseInjectOptions(args), { kind: "done", value: { ...usual, ...options } });
   });
 }

@@ -26,7 +26,7 @@ async function run(): Promise<number> {
     await print(completed.value);
     return 0;
   }
-  const submitted = await submit(completed.value, layout);
+  const submitted = await submit(completed.value, layout, process.env);
   return submitted.kind === "done" ? 0 : fatal(submitted);
 }
 

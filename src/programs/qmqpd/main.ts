@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import type { Settings } from "../../protocol/control/table.ts";
 import { createNetworks, type Networks } from "../../protocol/network/network.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { runProgram } from "../../services/program/program.ts";
 import { createQueueClient } from "../../services/submission/queue-client.ts";
+import type { Client } from "../../services/submission/queue-link.ts";
 import { localCaller, networkCaller } from "./callers.ts";
 import { createService, limits, type Service } from "./serve.ts";
 
@@ -16,11 +17,14 @@ runProgram("qmqpd", async ({ settings, listeners, log }) => {
   let terms = initial.value;
   const queue = createQueueClient();
   let lastNumber = 0;
-  const shared = { submit: queue.submitWhenUp, log, now: Date.now, number: () => ++lastNumber };
-  const local = createService({ ...shared, identify: localCaller });
+  const hook = createQueueClient();
+  const shared = { log, now: Date.now, number: () => ++lastNumber };
+  // Never through `hook`: this is where the program it starts hands the message in.
+  const local = createService({ ...shared, submit: () => queue.submitWhenUp(), identify: localCaller });
   // Apart: other hosts cannot take the connections of this one's users.
   const network = createService({
     ...shared,
+    submit: (socket) => (terms.throughHook ? hook.submitWhenUp(clientAt(socket)) : queue.submitWhenUp()),
     identify: ({ remoteAddress }) => networkCaller(remoteAddress, terms.clients, terms.me),
   });
   const serve = (service: Service, listener: number) => {
@@ -34,6 +38,7 @@ runProgram("qmqpd", async ({ settings, listeners, log }) => {
   return done({
     peer(name, socket) {
       if (name === "queue") queue.attach(socket);
+      else if (name === "hook") hook.attach(socket);
       else socket.destroy();
     },
     reload(fresh) {
@@ -52,11 +57,20 @@ runProgram("qmqpd", async ({ settings, listeners, log }) => {
 interface Terms {
   readonly me: string;
   readonly clients: Networks;
+  /** A program of the site's is to see what comes from other hosts. */
+  readonly throughHook: boolean;
 }
 
-function readTerms({ me, qmqpclients }: Settings): Outcome<Terms> {
+function readTerms({ me, qmqpclients, qmailqueue }: Settings): Outcome<Terms> {
   const clients = createNetworks(qmqpclients);
   return clients.kind === "done"
-    ? done({ me, clients: clients.value })
+    ? done({ me, clients: clients.value, throughHook: qmailqueue !== "" })
     : permanent("3.5", `control/qmqpclients: ${clients.text}`);
 }
+
+const clientAt = ({ remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 }: Socket): Client => ({
+  address: remoteAddress,
+  port: remotePort,
+  localAddress,
+  localPort,
+});

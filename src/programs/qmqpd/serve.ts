@@ -40,7 +40,7 @@ export const limits: Limits = {
 };
 
 export interface Surroundings {
-  readonly submit: () => Promise<Outcome<Submission>>;
+  readonly submit: (socket: Socket) => Promise<Outcome<Submission>>;
   readonly identify: (socket: Socket) => Outcome<Caller>;
   readonly log: (event: Event) => void;
   readonly now: () => number;
@@ -142,7 +142,7 @@ async function transfer(
   { submit, now }: Surroundings,
   budget: Budget,
 ): Promise<Outcome<{ message: number; recipients: number }> | undefined> {
-  const submitted = await submit();
+  const submitted = await submit(socket);
   if (submitted.kind !== "done") return submitted;
   const submission = submitted.value;
   socket.once("close", submission.abandon); // also ends a wait for room

@@ -9,7 +9,9 @@ runProgram("qmtpd", async ({ settings, listeners, log }) => {
   const fds = listeners.qmtp ?? [];
   if (fds.length === 0) return permanent("3.5", "no listener: see control/qmtplisten");
   const queue = createQueueClient();
-  const created = createQmtpService({ settings, submit: queue.submitWhenUp, log, now: Date.now });
+  const hook = createQueueClient();
+  const submitters = { submit: () => queue.submitWhenUp(), submitToHook: hook.submitWhenUp };
+  const created = createQmtpService({ settings, ...submitters, log, now: Date.now });
   if (created.kind !== "done") return created;
   const service = created.value;
   // Half open: a client may end its side after its last package and still wait for the answers.
@@ -18,7 +20,11 @@ runProgram("qmtpd", async ({ settings, listeners, log }) => {
     server.on("error", (error) => log({ event: "alert", text: `cannot accept QMTP connections: ${error.message}` }));
   }
   return done({
-    peer: (name, socket) => (name === "queue" ? queue.attach(socket) : void socket.destroy()),
+    peer(name, socket) {
+      if (name === "queue") queue.attach(socket);
+      else if (name === "hook") hook.attach(socket);
+      else socket.destroy();
+    },
     reload(fresh) {
       const reloaded = service.reload(fresh);
       if (reloaded.kind !== "done") log({ event: "warning", text: `old settings kept: ${reloaded.text}` });

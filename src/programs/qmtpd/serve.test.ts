@@ -23,6 +23,7 @@ async function open(control: Readonly<Record<string, string>> = usual, changed: 
   const made = createQmtpService({
     settings: settings.value,
     submit: async () => client.submit(),
+    submitToHook: async () => client.submit(),
     log: (event) => void events.push(event),
     now: () => nowMs,
     bounds: { ...bounds, ...changed },

@@ -7,11 +7,14 @@ import type { Rules } from "../../protocol/smtp/session.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
 import type { Submission } from "../../services/submission/queue-client.ts";
+import type { Client } from "../../services/submission/queue-link.ts";
 import { Connection } from "./connection.ts";
 
 export interface ServiceOptions {
   readonly settings: Settings;
   readonly submit: () => Promise<Outcome<Submission>>;
+  /** For clients whose messages a program of the site's is to see. */
+  readonly submitToHook: (client: Client) => Promise<Outcome<Submission>>;
   readonly log: (event: Event) => void;
   /** Wall clock, milliseconds since 1970. */
   readonly now: () => number;
@@ -40,7 +43,7 @@ export interface QmtpService {
 
 /** Fails, permanently, when the settings cannot be used. */
 export function createQmtpService(options: ServiceOptions): Outcome<QmtpService> {
-  const { submit, log, now } = options;
+  const { submit, submitToHook, log, now } = options;
   const { sessionMs, addressOctets, stopMs } = options.bounds ?? bounds;
   const initial = createRules(options.settings, []);
   if (initial.kind !== "done") return initial;
@@ -64,7 +67,10 @@ export function createQmtpService(options: ServiceOptions): Outcome<QmtpService>
     log({ event: "connection", connection: number, address, port: socket.remotePort ?? 0, service: "qmtp" });
     const { me, maxhops: maxHops, timeoutsmtpd } = terms.settings;
     const client = { address, rules, me, maxHops, idleMs: timeoutsmtpd * 1_000 };
-    const connection = new Connection(socket, number, client, around);
+    const { remotePort: port = 0, localAddress = "", localPort = 0 } = socket;
+    const throughHook = () => submitToHook({ address, port, localAddress, localPort });
+    const way = rules.queueProgram === undefined ? around : { ...around, submit: throughHook };
+    const connection = new Connection(socket, number, client, way);
     const deadline = setTimeout(() => connection.end("an hour has passed"), sessionMs);
     connections.add(connection);
     socket.once("close", () => {

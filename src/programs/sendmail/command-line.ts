@@ -2,7 +2,7 @@ import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 
 /** What a caller of sendmail wants. */
 export interface SendmailOptions {
-  readonly mode: "send" | "list queue" | "run queue" | "nothing" | "help";
+  readonly mode: "send" | "serve" | "list queue" | "run queue" | "nothing" | "help";
   /** Recipients from the header too. */
   readonly fromHeader: boolean;
   readonly recipients: readonly string[];
@@ -14,6 +14,7 @@ export interface SendmailOptions {
 export const sendmailUsage = `usage: postern sendmail [-t] [-f SENDER] [-F NAME] [--root DIR] [RECIPIENT ...] < MESSAGE
        postern sendmail -bp     lists the queue (as mailq)
        postern sendmail -q      tries all of the queue now
+       postern sendmail -bs     speaks SMTP on standard input and output
 
   -t  takes recipients from To, Cc and Bcc as well; -f sets the envelope sender, -F the name in From
   -i, -o..., -B, -N, -V, -R, -O, -m, -n, -v and the like are taken for what other programs expect, and change nothing.
@@ -31,6 +32,7 @@ const withRest = new Set(["o", "e", "d", "A", "b", "q"]);
 const flags = new Set(["t", "i", "m", "n", "v", "s", "G", "U", "x", "J", "E"]);
 const modes = new Map<string, SendmailOptions["mode"]>([
   ["m", "send"],
+  ["s", "serve"],
   ["p", "list queue"],
   ["i", "nothing"],
 ]);

@@ -1,9 +1,15 @@
 #!/usr/bin/env node
+import { once } from "node:events";
 import { userInfo } from "node:os";
-import { type Failure, permanent } from "../../protocol/outcome.ts";
+import { readSettings } from "../../protocol/control/parse.ts";
+import { done, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { createRules } from "../../protocol/routing/rules.ts";
+import type { Rules } from "../../protocol/smtp/session.ts";
+import { readControlFiles } from "../../services/control-folder/control-folder.ts";
 import { complete, type Environment, submit } from "../../services/injection/inject.ts";
-import { readMessage } from "../../services/injection/read-message.ts";
+import { maxInjectedOctets, readMessage } from "../../services/injection/read-message.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
+import type { Layout } from "../../services/layout/layout.ts";
 import { parseSendmailOptions, type SendmailOptions, sendmailUsage } from "./command-line.ts";
 import { exitCode } from "./exit-code.ts";
 
@@ -15,6 +21,8 @@ async function run(): Promise<number> {
   switch (options.value.mode) {
     case "send":
       return await send(options.value);
+    case "serve":
+      return await serve(options.value);
     case "list queue":
     case "run queue":
       return await queue(options.value);
@@ -43,8 +51,37 @@ async function send(options: SendmailOptions): Promise<number> {
   const completed = complete(message.value, wishes, environmentOf(options), layout);
   if (completed.kind !== "done") return fail(completed);
   if (completed.value.forwardPaths.length === 0) return fail(permanent("5.1", "no recipients in the header"));
-  const submitted = await submit(completed.value, layout);
+  const submitted = await submit(completed.value, layout, process.env);
   return submitted.kind === "done" ? 0 : fail(submitted);
+}
+
+/** As smtpd would serve a client that may relay: who may start us may send. */
+async function serve({ root }: SendmailOptions): Promise<number> {
+  const layout = findLayout(root, process.env);
+  const rules = rulesOf(layout);
+  if (rules.kind !== "done") return fail(rules);
+  const { serveSmtp } = await import("./serve.ts");
+  await serveSmtp({
+    input: process.stdin,
+    async say(text) {
+      if (!process.stdout.write(text, "latin1")) await once(process.stdout, "drain");
+    },
+    rules: rules.value,
+    handIn: (body, reversePath, forwardPaths) =>
+      submit({ header: "", body, reversePath, forwardPaths }, layout, process.env),
+  });
+  return 0;
+}
+
+function rulesOf({ control }: Layout): Outcome<Rules> {
+  const files = readControlFiles(control);
+  const settings = files.kind === "done" ? readSettings(files.value) : files;
+  const rulesFor = settings.kind === "done" ? createRules({ ...settings.value, smtprules: [] }, []) : settings;
+  if (rulesFor.kind !== "done") return rulesFor;
+  const rules = rulesFor.value("127.0.0.1");
+  if (rules === "denied") return permanent("7.1", "this host may not send mail");
+  const maxMessageOctets = Math.min(rules.maxMessageOctets, maxInjectedOctets);
+  return done({ ...rules, mayRelay: true, relaySuffix: "", maxMessageOctets });
 }
 
 async function queue({ mode, root }: SendmailOptions): Promise<number> {

@@ -12,12 +12,11 @@ import {
   type Transaction,
 } from "../../protocol/smtp/session.ts";
 import { receivedLine } from "../../protocol/smtp/trace.ts";
-import type { QueueLink } from "../../services/submission/queue-link.ts";
+import type { WayIn } from "../../services/submission/queue-link.ts";
 import { Intake, replyTo } from "./intake.ts";
 
 /** What all connections share. */
 export interface Surroundings {
-  readonly queue: QueueLink;
   /** Ours: mail from the network is logged as from this user. */
   readonly uid: number;
   /** Seconds since the start, counted by a timer; never goes back. */
@@ -35,6 +34,8 @@ export interface ConnectionTerms {
   readonly number: number;
   readonly address: string;
   readonly rules: Rules;
+  /** To `queue`, or first to the program that is to see this client's messages. */
+  readonly queue: WayIn;
   /** This server's name, for the Received line. */
   readonly me: string;
   readonly maxHops: number;
@@ -251,14 +252,14 @@ export class Connection {
   }
 
   #beginData(reply: string) {
-    if (!this.#around.queue.isUp) return this.#awaitQueue("354");
+    if (!this.#terms.queue.isUp) return this.#awaitQueue("354");
     this.#reply(reply);
     this.#phase = { at: "body", decode: createDataDecoder() };
   }
 
   #readBody(decode: ReturnType<typeof createDataDecoder>): boolean {
     if (!this.#intake) {
-      if (!this.#around.queue.isUp) {
+      if (!this.#terms.queue.isUp) {
         this.#awaitQueue(this.#phase);
         return false;
       }
@@ -288,7 +289,7 @@ export class Connection {
     const trace = receivedLine({ helo: name, protocol: extended ? "ESMTP" : "SMTP", address, by: me, nowMs });
     const session = this.#session;
     return new Intake(
-      this.#around.queue,
+      this.#terms.queue,
       trace,
       { maxMessageOctets: rules.maxMessageOctets, maxHops },
       {
@@ -317,7 +318,7 @@ export class Connection {
   }
 
   #awaitQueue(then: Phase | "354"): void {
-    const forget = this.#around.queue.whenUp(() => {
+    const forget = this.#terms.queue.whenUp(() => {
       this.#phase = this.#leave(then === "354" ? command : then);
       this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
       if (then === "354") this.#beginData("354 go ahead");

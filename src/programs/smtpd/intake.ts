@@ -1,7 +1,7 @@
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createHopCounter } from "../../protocol/smtp/hops.ts";
 import { tooBig } from "../../protocol/smtp/session.ts";
-import type { Envelope, QueueLink, Submission } from "../../services/submission/queue-link.ts";
+import type { Envelope, Submission, WayIn } from "../../services/submission/queue-link.ts";
 
 export interface IntakeLimits {
   readonly maxMessageOctets: number;
@@ -29,7 +29,7 @@ export class Intake {
   #verdict: Outcome<number> | undefined;
   #finished = false;
 
-  constructor(queue: QueueLink, trace: string, limits: IntakeLimits, events: IntakeEvents) {
+  constructor(queue: WayIn, trace: string, limits: IntakeLimits, events: IntakeEvents) {
     this.#trace = trace;
     this.#limits = limits;
     this.#onVerdict = events.onVerdict;

@@ -20,7 +20,11 @@ runProgram("smtpd", async ({ settings, listeners, facts, log }: Given) => {
   }
   const clock = setInterval(service.tick, 1_000);
   return done<Program>({
-    peer: (name, socket) => (name === "queue" ? service.attachQueue(socket) : void socket.destroy()),
+    peer(name, socket) {
+      if (name === "queue") service.attachQueue(socket);
+      else if (name === "hook") service.attachHook(socket);
+      else socket.destroy();
+    },
     reload(fresh) {
       const reloaded = service.reload(fresh);
       if (reloaded.kind !== "done") log({ event: "warning", text: `old settings kept: ${reloaded.text}` });

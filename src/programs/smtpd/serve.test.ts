@@ -27,7 +27,7 @@ async function atData(stage: Stage): Promise<Talk> {
   return talk;
 }
 
-test("smtpd hands on envelope and body, with its Received line first", async () => {
+test("§17.149 smtpd hands on envelope and body, with its Received line first", async () => {
   await using stage = await openStage(plainControl);
   const talk = await atData(stage);
   assert.match(await talk.ask("Subject: x\r\n\r\n..dot\r\n\xe4\r\n."), /^250 2\.0\.0 ok \d+ qp 1$/);
@@ -67,7 +67,7 @@ const verdicts = [
   { verdict: permanent("6.0", "no\r\nway"), reply: "554 5.6.0 no??way" },
 ];
 for (const { verdict, reply } of verdicts) {
-  test(`smtpd says "${reply}" for what queue refuses, and goes on`, async () => {
+  test(`§17.150 smtpd says "${reply}" for what queue refuses, and goes on`, async () => {
     await using stage = await openStage(plainControl);
     stage.queue.answer = () => verdict;
     const talk = await atData(stage);
@@ -162,7 +162,7 @@ test("smtpd hands on more recipients than one frame holds", async () => {
   assert.deepEqual(stage.queue.messages[0]?.forwardPaths, forwardPaths);
 });
 
-test("smtpd takes a pipelined session at every cut", async () => {
+test("§17.153 smtpd takes a pipelined session at every cut", async () => {
   await using stage = await openStage(plainControl);
   const wire =
     "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\na\r\n..\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nDATA\r\n.\r\nQUIT\r\n";
@@ -181,7 +181,7 @@ test("smtpd takes a pipelined session at every cut", async () => {
   assert.ok(stage.queue.messages.every(({ body }, at) => body.endsWith(at % 2 === 0 ? "-0000\na\n.\n" : "-0000\n")));
 });
 
-test("smtpd keeps nothing of a message whose client goes away", async () => {
+test("§17.151 smtpd keeps nothing of a message whose client goes away", async () => {
   await using stage = await openStage(plainControl);
   const talk = await atData(stage);
   talk.send("text\r\n");
@@ -200,7 +200,7 @@ test("smtpd answers a client that has said its last", async () => {
   assert.match(await talk.reply(), /^221/);
 });
 
-test("smtpd abandons a body with a stray line end", async () => {
+test("§17.135 smtpd abandons a body with a stray line end", async () => {
   await using stage = await openStage(plainControl);
   const talk = await atData(stage);
   talk.send("text\r\n");
@@ -211,7 +211,7 @@ test("smtpd abandons a body with a stray line end", async () => {
   await stage.queue.until(() => stage.queue.abandoned === 1);
 });
 
-test("smtpd gives silent clients up: at a command, in a command, in a body, after its own last word", async () => {
+test("§17.152 smtpd gives silent clients up: at a command, in a command, in a body, after its own last word", async () => {
   await using stage = await openStage({ ...plainControl, timeoutsmtpd: "100" });
   const silent = await greeted(stage);
   const slow = await greeted(stage);

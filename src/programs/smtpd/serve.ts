@@ -6,7 +6,7 @@ import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
-import { createQueueLink } from "../../services/submission/queue-link.ts";
+import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts";
 import { Connection, type Surroundings } from "./connection.ts";
 
 export interface ServiceOptions {
@@ -24,6 +24,8 @@ export interface SmtpService {
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   /** A fresh connection with `queue`. */
   attachQueue(socket: Socket): void;
+  /** A fresh connection with `hook`, for clients whose messages a program of the site's is to see. */
+  attachHook(socket: Socket): void;
   /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
   reload(settings: Settings): Outcome<void>;
   /** A second has passed: every deadline is looked at. The service has no other clock for them. */
@@ -48,13 +50,13 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
   let terms: Terms = { settings, rulesFor: initial.value };
   const admission = createAdmission(limitsOf(settings, processes));
   const queue = createQueueLink();
+  const hook = createQueueLink();
   const servers: Server[] = [];
   const connections = new Set<Connection>();
   let allGone: (() => void) | undefined;
   let seconds = 0;
   let lastNumber = 0;
   const around: Surroundings = {
-    queue,
     uid: process.getuid?.() ?? 0,
     reclaim: createReclaimer(),
     get seconds() {
@@ -68,7 +70,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
   };
 
   const accept = (socket: Socket, service: string) => {
-    const { remoteAddress: address, remotePort: port } = socket;
+    const { remoteAddress: address, remotePort: port, localAddress = "", localPort = 0 } = socket;
     if (address === undefined || port === undefined) return void socket.destroy(); // gone already
     const number = ++lastNumber;
     const { rulesFor, settings } = terms;
@@ -86,6 +88,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
         number,
         address,
         rules,
+        queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
         maxHops: settings.maxhops,
         timeoutSeconds: settings.timeoutsmtpd,
@@ -116,6 +119,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
       return done(server);
     },
     attachQueue: queue.attach,
+    attachHook: hook.attach,
     reload(fresh) {
       const rulesFor = createRules(fresh, ipAddresses);
       if (rulesFor.kind !== "done") return rulesFor;

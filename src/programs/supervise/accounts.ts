@@ -6,6 +6,8 @@ export interface Account extends Ids {
   readonly home: string;
 }
 
+const optional: readonly AccountName[] = ["postern-hook"];
+
 /** Our accounts, out of the text of /etc/passwd. Fails with one line for each that is missing: the command that makes it. */
 export function findAccounts(passwd: string): Outcome<ReadonlyMap<AccountName, Account>> {
   const found = new Map<string, Account>();
@@ -18,12 +20,16 @@ export function findAccounts(passwd: string): Outcome<ReadonlyMap<AccountName, A
   const wrong: string[] = [];
   for (const name of accountNames) {
     const account = found.get(name);
-    if (!account) wrong.push(`there is no user ${name}; create it with: ${commandFor(name)}`);
+    if (!account && optional.includes(name)) continue;
+    if (!account) wrong.push(missing(name));
     else if (account.uid === 0) wrong.push(`user ${name} must not be root (uid 0)`);
     else accounts.set(name, account);
   }
   return wrong.length > 0 ? permanent("3.5", wrong.join("\n")) : done(accounts);
 }
+
+/** What to do about an account that is not there. */
+export const missing = (name: AccountName): string => `there is no user ${name}; create it with: ${commandFor(name)}`;
 
 const commandFor = (name: AccountName): string =>
   `useradd --system --user-group --no-create-home --home-dir /var/lib/postern --shell /usr/sbin/nologin ${name}`;

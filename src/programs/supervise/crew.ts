@@ -31,7 +31,9 @@ export interface Crew {
 /** Longest time each stage of a stop has, before the processes are killed. */
 const stopGraceMs = 10_000;
 const stopOrder: readonly (readonly ProgramName[])[] = [
-  ["smtpd", "qmtpd", "qmqpd"],
+  ["smtpd", "qmtpd"],
+  ["hook"],
+  ["qmqpd"], // through it comes what a program of the site's has looked at
   ["queue"],
   ["local", "remote"],
   ["logger"],

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { networkInterfaces, userInfo } from "node:os";
+import { dirname } from "node:path";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 import type { Layout } from "../../services/layout/layout.ts";
@@ -8,6 +9,8 @@ import type { Account } from "./accounts.ts";
 import type { AccountName, ProgramName } from "./walls.ts";
 
 export interface FactsOptions {
+  /** The server's folder, as on the command line. */
+  readonly root: string;
   readonly layout: Layout;
   /** Absent in embedded mode. */
   readonly accounts: ReadonlyMap<AccountName, Account> | undefined;
@@ -23,6 +26,8 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
   switch (program) {
     case "queue":
       return { folder: layout.queue, hostname: options.settings().me };
+    case "hook":
+      return { folder: layout.hook, home: dirname(layout.control), root: options.root };
     case "logger":
       return { folder: layout.log };
     case "local": {

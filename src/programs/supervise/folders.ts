@@ -12,6 +12,7 @@ const owners: readonly (readonly [keyof Layout, mode: number, AccountName | unde
   ["queue", 0o700, "postern-queue"],
   ["mail", 0o700, "postern-mail"],
   ["alias", 0o755, "postern-alias"],
+  ["hook", 0o700, "postern-hook"],
   ["log", 0o750, "postern-log"],
 ];
 
@@ -20,6 +21,7 @@ export function makeFolders(layout: Layout, ids?: ReadonlyMap<AccountName, Ids>)
   let tried = "";
   try {
     for (const [place, mode, owner] of owners) {
+      if (owner && ids && !ids.has(owner)) continue; // nobody is to have it
       tried = layout[place];
       makeFolder(tried, mode, owner && ids?.get(owner));
     }

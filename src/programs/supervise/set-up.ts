@@ -5,7 +5,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { readControlFiles } from "../../services/control-folder/control-folder.ts";
 import { embeddedLayout, type Layout, submissionSocket, systemLayout } from "../../services/layout/layout.ts";
-import { type Account, findAccounts } from "./accounts.ts";
+import { type Account, findAccounts, missing } from "./accounts.ts";
 import type { StartOptions } from "./command-line.ts";
 import { makeFolders, portsFrom, writeFirstControl } from "./folders.ts";
 import { bindListeners, type Listener } from "./listeners.ts";
@@ -44,6 +44,9 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
   if (control.kind !== "done") return control;
   const settings = readSettings(layout, options);
   if (settings.kind !== "done") return settings;
+  if (needsHook(settings.value) && accounts.value && !accounts.value.has("postern-hook")) {
+    return permanent("3.5", `control/qmailqueue or QMAILQUEUE in smtprules: ${missing("postern-hook")}`);
+  }
   const listeners = bindListeners(settings.value, submissionSocket(layout));
   if (listeners.kind !== "done") return listeners;
   return done({
@@ -55,6 +58,10 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
     queueLock: locked.value,
   });
 }
+
+/** Whether a program of the site's is to see messages, of some clients at least. */
+export const needsHook = ({ qmailqueue, smtprules }: Settings): boolean =>
+  qmailqueue !== "" || smtprules.some((line) => line.includes("QMAILQUEUE="));
 
 /** control/ as it is now; ports asked for on the command line go before its own. */
 export function readSettings(layout: Layout, { portBase }: StartOptions): Outcome<Settings> {

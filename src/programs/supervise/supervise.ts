@@ -10,7 +10,7 @@ import { type ControlCommands, serveControl } from "./control-server.ts";
 import { type Crew, startCrew } from "./crew.ts";
 import { factsFor } from "./facts.ts";
 import type { MemberOptions } from "./member.ts";
-import { readSettings, type SetUp } from "./set-up.ts";
+import { needsHook, readSettings, type SetUp } from "./set-up.ts";
 import { ownStatus, type ProgramStatus, programStatus, workerStatuses } from "./status.ts";
 import { type ProgramName, wallOf } from "./walls.ts";
 
@@ -52,7 +52,14 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     wall: wallOf(program, layout, accounts),
   });
   const smtpdProcesses = settings.smtpdprocesses || Math.max(1, Math.floor(availableParallelism() / 2));
-  const facts = { layout, accounts, deliver: planOf("deliver"), smtpdProcesses, settings: () => settings };
+  const facts = {
+    root: options.root,
+    layout,
+    accounts,
+    deliver: planOf("deliver"),
+    smtpdProcesses,
+    settings: () => settings,
+  };
 
   const reload = (): Outcome<void> => {
     const fresh = readSettings(layout, options);
@@ -61,7 +68,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
       for (const line of fresh.text.split("\n")) console.complain(`postern: not reloaded: ${line}`);
       return fresh;
     }
-    for (const text of changesForLater(settings, fresh.value)) events.log({ event: "warning", text });
+    for (const text of changesForLater(settings, fresh.value, set.settings)) events.log({ event: "warning", text });
     settings = fresh.value;
     crew.reload(settings);
     events.log({ event: "reloaded" });
@@ -114,10 +121,12 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
 }
 
 /** What of the settings stays as it was until the next start, in words. */
-const changesForLater = (before: Settings, after: Settings): readonly string[] =>
-  fixedSettings
+const changesForLater = (before: Settings, after: Settings, atStart: Settings): readonly string[] => [
+  ...fixedSettings
     .filter((name) => String(before[name]) !== String(after[name]))
-    .map((name) => `control/${name} has changed: it takes effect at the next start`);
+    .map((name) => `control/${name} has changed: it takes effect at the next start`),
+  ...(needsHook(after) && !needsHook(atStart) ? ["mail for a QMAILQUEUE program is refused until the next start"] : []),
+];
 
 /** Every program with its listeners; those who may be several, as often as the settings say. */
 function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smtpdProcesses: number): MemberOptions[] {
@@ -136,6 +145,7 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     ...times(set.settings.remoteprocesses, member("remote")),
     ...times(smtpdProcesses, member("smtpd", { smtp: fdsOf("smtp"), submission: fdsOf("submission") })),
     ...(fdsOf("qmtp").length > 0 ? [member("qmtpd", { qmtp: fdsOf("qmtp") })] : []),
+    ...(needsHook(set.settings) ? [member("hook")] : []),
     member("qmqpd", { qmqp: fdsOf("qmqp"), "qmqp-tcp": fdsOf("qmqp-tcp") }),
   ];
 }

@@ -1,10 +1,25 @@
 import type { Wall } from "../../services/launch/plan.ts";
 import type { Layout } from "../../services/layout/layout.ts";
 
-export const programNames = ["smtpd", "qmtpd", "qmqpd", "queue", "local", "deliver", "remote", "logger"] as const;
+export const programNames = [
+  "smtpd",
+  "qmtpd",
+  "qmqpd",
+  "hook",
+  "queue",
+  "local",
+  "deliver",
+  "remote",
+  "logger",
+] as const;
 export type ProgramName = (typeof programNames)[number];
+/** Without the kernel's walls: they start programs that are not ours. */
+export const openPrograms: readonly ProgramName[] = ["local", "hook"];
 
-/** The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls. */
+/**
+ * The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls;
+ * `postern-hook` need be there only where `hook` runs.
+ */
 export const accountNames = [
   "postern-smtpd",
   "postern-queue",
@@ -12,6 +27,7 @@ export const accountNames = [
   "postern-log",
   "postern-mail",
   "postern-alias",
+  "postern-hook",
 ] as const;
 export type AccountName = (typeof accountNames)[number];
 export interface Ids {
@@ -48,6 +64,15 @@ const table: Readonly<Record<ProgramName, Row>> = {
     network: "accept",
     ffi: true, // asks the kernel which local user connected (SO_PEERCRED)
     limits: { descriptors: 4_096, heapMiB: 64 },
+  },
+  hook: {
+    account: "postern-hook",
+    read: [],
+    write: ["hook"],
+    network: "none",
+    ffi: false,
+    kernel: "open", // the site's own program, which it starts, must not inherit these walls
+    limits: { descriptors: 16_384, heapMiB: 96 },
   },
   queue: {
     ...confined,
@@ -106,6 +131,9 @@ const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["smtpd", "queue"],
   ["qmtpd", "queue"],
   ["qmqpd", "queue"],
+  ["smtpd", "hook"],
+  ["qmtpd", "hook"],
+  ["qmqpd", "hook"],
   ["queue", "local"],
   ["queue", "remote"],
 ];

@@ -14,7 +14,7 @@ export const describedControl = (name: string): (Control & Described) | undefine
 export function describeDefault(control: Control): string {
   if (typeof control.default === "object" && "fromMe" in control.default) return "control/me";
   if (control.kind === "integer") return `${control.default} ${control.unit}`;
-  return typeof control.default === "string" ? control.default : control.default.join(", ") || "none";
+  return (typeof control.default === "string" ? control.default : control.default.join(", ")) || "none";
 }
 
 /** What values a control file may have, as words. */

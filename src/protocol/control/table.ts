@@ -18,7 +18,17 @@ export type Control =
 export type FromMe = { readonly fromMe: true };
 const fromMe: FromMe = { fromMe: true };
 
-export type Reader = "smtpd" | "qmtpd" | "qmqpd" | "queue" | "local" | "remote" | "logger" | "supervise" | "inject";
+export type Reader =
+  | "smtpd"
+  | "qmtpd"
+  | "qmqpd"
+  | "hook"
+  | "queue"
+  | "local"
+  | "remote"
+  | "logger"
+  | "supervise"
+  | "inject";
 
 export interface Described {
   readonly readBy: readonly Reader[];
@@ -39,7 +49,7 @@ const oneGiB = 2 ** 30;
 export const controls = {
   me: row(
     line("localhost"),
-    ["supervise", "smtpd", "qmtpd", "qmqpd", "queue", "remote", "inject", "local"],
+    ["supervise", "smtpd", "qmtpd", "qmqpd", "hook", "queue", "remote", "inject", "local"],
     "this server's full name, and the default of many others",
   ),
 
@@ -80,6 +90,12 @@ export const controls = {
     list(),
     ["smtpd", "qmtpd"],
     'by client address, in tcprules\' form: `192.0.2.:allow,RELAYCLIENT=""`, `198.51.100.0/24:deny`; without the file tcp.smtp.cdb, as tcprules makes it, is read',
+    "0.1",
+  ),
+  qmailqueue: row(
+    line(""),
+    ["supervise", "smtpd", "qmtpd", "qmqpd", "hook"],
+    "program that takes messages from the network as qmail-queue would, and passes them on to `qmail-queue`: a filter; for some clients only by QMAILQUEUE in smtprules. The first one there counts from the next start on",
     "0.1",
   ),
   databytes: row(

@@ -214,7 +214,7 @@ test("programEnd() knows qmail's codes, and takes all others for temporary", () 
   }
 });
 
-test("localReport() cuts at 3000 octets to 2997, and at a NUL", () => {
+test("§17.52 localReport() cuts at 3000 octets to 2997, and at a NUL", () => {
   assert.equal(localReport("x".repeat(3000)).length, 3000);
   const cut = localReport("x".repeat(3001));
   assert.equal(cut.length, 2997);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { title } from "../../../test/support/title.ts";
 import { createCompleter } from "./address-list.ts";
 import { completeMessage, type Injection } from "./complete.ts";
 import { splitMessage } from "./fields.ts";
@@ -7,34 +8,35 @@ import { tokenize, writeField } from "./token.ts";
 
 const completion = { defaulthost: "heaven", defaultdomain: "af.mil", plusdomain: "mil" };
 
-const lists: readonly { list: string; out: string; addresses: readonly string[] }[] = [
-  { list: "fred@mac", out: "fred@mac.af.mil", addresses: ["fred@mac.af.mil"] },
-  { list: "god@cs+", out: "god@cs.mil", addresses: ["god@cs.mil"] },
-  { list: "x+", out: "x+@heaven.af.mil", addresses: ["x+@heaven.af.mil"] },
+const lists: readonly { row?: string; list: string; out: string; addresses: readonly string[] }[] = [
+  { row: "204", list: "fred@mac", out: "fred@mac.af.mil", addresses: ["fred@mac.af.mil"] },
+  { row: "204", list: "god@cs+", out: "god@cs.mil", addresses: ["god@cs.mil"] },
+  { row: "204", list: "x+", out: "x+@heaven.af.mil", addresses: ["x+@heaven.af.mil"] },
   { list: "x@y+.z", out: "x@y+.z", addresses: ["x@y+.z"] },
-  { list: "u@[1.2.3.4]", out: "u@[1.2.3.4]", addresses: ["u@[1.2.3.4]"] },
+  { row: "205", list: "u@[1.2.3.4]", out: "u@[1.2.3.4]", addresses: ["u@[1.2.3.4]"] },
   {
     list: "a b c",
     out: "a@heaven.af.mil, b@heaven.af.mil, c@heaven.af.mil",
     addresses: ["a@heaven.af.mil", "b@heaven.af.mil", "c@heaven.af.mil"],
   },
   { list: "A. B. Cee <a@b>", out: "A.B.Cee <a@b.af.mil>", addresses: ["a@b.af.mil"] },
-  { list: '"A B" <x@y.z> (c)', out: '"A B" <x@y.z>(c)', addresses: ["x@y.z"] },
+  { row: "206", list: '"A B" <x@y.z> (c)', out: '"A B" <x@y.z>(c)', addresses: ["x@y.z"] },
   { list: "a,,b", out: "a@heaven.af.mil, , b@heaven.af.mil", addresses: ["a@heaven.af.mil", "b@heaven.af.mil"] },
-  { list: "x:;", out: "x: ;", addresses: [] },
+  { row: "206", list: "x:;", out: "x: ;", addresses: [] },
   { list: "<@a,@b:x@y.z>", out: "<x@y.z>", addresses: ["x@y.z"] },
-  { list: "<>", out: "<>", addresses: [""] },
+  { row: "205", list: "<>", out: "<>", addresses: [""] },
   { list: "a@", out: "a@heaven.af.mil", addresses: ["a@heaven.af.mil"] },
   { list: "@b", out: "", addresses: [""] },
-  { list: "x@[]", out: "x@[]", addresses: ["x@[]"] },
+  { row: "205", list: "x@[]", out: "x@[]", addresses: ["x@[]"] },
   { list: "#@[]", out: "#@[]", addresses: ["#@[]"] },
   {
+    row: "206",
     list: "friends: a@x.y, b@x.y;, c@x.y",
     out: "friends: a@x.y, b@x.y;, c@x.y",
     addresses: ["a@x.y", "b@x.y", "c@x.y"],
   },
-  { list: "a@x.y (Joe (the) User)", out: "a@x.y (Joe (the) User)", addresses: ["a@x.y"] },
-  { list: '"a b"@x.y', out: '"a b"@x.y', addresses: ["a b@x.y"] },
+  { row: "206", list: "a@x.y (Joe (the) User)", out: "a@x.y (Joe (the) User)", addresses: ["a@x.y"] },
+  { row: "206", list: '"a b"@x.y', out: '"a b"@x.y', addresses: ["a b@x.y"] },
   { list: '"a\\"b"@x.y', out: '"a\\"b"@x.y', addresses: ['a"b@x.y'] },
   { list: "a\\ b@x.y", out: '"a b"@x.y', addresses: ["a b@x.y"] },
   { list: "J\xfcrgen <j@x.y>", out: '"J\xfcrgen" <j@x.y>', addresses: ["j@x.y"] },
@@ -46,8 +48,8 @@ const lists: readonly { list: string; out: string; addresses: readonly string[] 
   { list: "", out: "", addresses: [] },
 ];
 
-for (const { list, out, addresses } of lists) {
-  test(`createCompleter() makes ${JSON.stringify(list)} ${JSON.stringify(out)}`, () => {
+for (const { row, list, out, addresses } of lists) {
+  test(`${row ? `§17.${row} ` : ""}createCompleter() makes ${JSON.stringify(list)} ${JSON.stringify(out)}`, () => {
     const completed = createCompleter(completion)(tokenize(list) ?? []);
     assert.equal(writeField(completed?.tokens ?? [], 80), `${out}\n`);
     assert.deepEqual(
@@ -105,21 +107,21 @@ test("writeField() goes on in the next line before the line passes its columns",
   );
 });
 
-const messages: readonly { message: string; fields: readonly string[]; body: string | undefined }[] = [
+const messages: readonly { row?: string; message: string; fields: readonly string[]; body: string | undefined }[] = [
   { message: "a: b\n\nbody\n", fields: ["a: b\n"], body: "body\n" },
   { message: "a: b\n c\n\td: e\nf:\n\n", fields: ["a: b\n c\n\td: e\n", "f:\n"], body: "" },
   { message: "a: b", fields: ["a: b\n"], body: undefined },
   { message: "", fields: [], body: undefined },
   { message: "\nbody", fields: [], body: "body" },
-  { message: "a: b\nno field\nc: d\n", fields: ["a: b\n"], body: "no field\nc: d\n" },
+  { row: "208", message: "a: b\nno field\nc: d\n", fields: ["a: b\n"], body: "no field\nc: d\n" },
   { message: " a: b\n", fields: [], body: " a: b\n" },
-  { message: "From a@b Mon\nx: y\n", fields: ["MBOX-Line: From a@b Mon\n", "x: y\n"], body: undefined },
+  { row: "207", message: "From a@b Mon\nx: y\n", fields: ["MBOX-Line: From a@b Mon\n", "x: y\n"], body: undefined },
   { message: "From : a@b\n", fields: ["From : a@b\n"], body: undefined },
   { message: "a b: c\n", fields: [], body: "a b: c\n" },
 ];
 
-for (const { message, fields, body } of messages) {
-  test(`splitMessage() takes apart ${JSON.stringify(message)}`, () => {
+for (const { row, message, fields, body } of messages) {
+  test(`${row ? `§17.${row} ` : ""}splitMessage() takes apart ${JSON.stringify(message)}`, () => {
     const parts = splitMessage(Buffer.from(message, "latin1"));
     assert.deepEqual(
       parts.fields.map(({ text }) => text),
@@ -156,7 +158,7 @@ interface Case {
 
 const completed: readonly Case[] = [
   {
-    name: "adds what is missing in front",
+    name: "§17.198 §17.201 adds what is missing in front",
     message: "Subject: x\nTo: a\n\nbody\n",
     header: `${date}${id}${from}Subject: x\nTo: a@heaven.af.mil\n\n`,
     forwardPaths: ["a@heaven.af.mil"],
@@ -168,7 +170,7 @@ const completed: readonly Case[] = [
     forwardPaths: ["a@b.c"],
   },
   {
-    name: "hides that there are no recipients to show",
+    name: "§17.199 hides that there are no recipients to show",
     message: "\n",
     header: `${date}${id}${from}Cc: recipient list not shown: ;\n\n`,
   },
@@ -179,24 +181,49 @@ const completed: readonly Case[] = [
     forwardPaths: ["u@v.w"],
   },
   {
-    name: "takes Bcc out, and the last address of a field first",
+    name: "§17.197 §17.210 takes Bcc out, and the last address of a field first",
     message: "To: a@x.y, b@x.y\nBcc: c@x.y\nContent-Length: 5\nCc: d@x.y\n\n",
     header: `${date}${id}${from}To: a@x.y, b@x.y\nCc: d@x.y\n\n`,
     forwardPaths: ["b@x.y", "a@x.y", "c@x.y", "d@x.y"],
   },
   {
-    name: "takes recipients of the arguments before those of the header",
+    name: "§17.196 §17.210 takes recipients of the arguments before those of the header",
     message: "To: a@x.y\n\n",
     change: { recipientsFrom: "both", arguments: ["p, q@r"] },
     header: `${date}${id}${from}To: a@x.y\n\n`,
     forwardPaths: ["p@heaven.af.mil", "q@r.af.mil", "a@x.y"],
   },
   {
-    name: "leaves the header alone when the arguments name the recipients",
+    name: "§17.196 leaves the header alone when the arguments name the recipients",
     message: "To: a@x.y\n\n",
     change: { recipientsFrom: "arguments", arguments: ["p@q.r"] },
     header: `${date}${id}${from}To: a@x.y\n\n`,
     forwardPaths: ["p@q.r"],
+  },
+  {
+    name: "§17.197 lets no Resent-Bcc out",
+    message: "Resent-Bcc: n@x.y\nResent-From: o@x.y\nDate: d\n\n",
+    header: `Resent-${date}Resent-${id}Resent-Cc: recipient list not shown: ;\nResent-From: o@x.y\nDate: d\n\n`,
+    forwardPaths: ["n@x.y"],
+  },
+  {
+    name: "§17.208 begins the body at the first line that is no field, below an empty line",
+    message: "To: a@x.y\nno field\n",
+    header: `${date}${id}${from}To: a@x.y\n\n`,
+    forwardPaths: ["a@x.y"],
+  },
+  {
+    name: "§17.207 makes a mailbox's line a field",
+    message: "From a@b Mon Sep  4\nTo: a@x.y\n",
+    header: `${date}${id}${from}MBOX-Line: From a@b Mon Sep  4\nTo: a@x.y\n`,
+    forwardPaths: ["a@x.y"],
+  },
+  {
+    name: "§17.210 names a recipient as often as it was named",
+    message: "To: a@x.y, a@x.y\nCc: b@x.y\n\n",
+    change: { recipientsFrom: "both", arguments: ["a@x.y"] },
+    header: `${date}${id}${from}To: a@x.y, a@x.y\nCc: b@x.y\n\n`,
+    forwardPaths: ["a@x.y", "a@x.y", "a@x.y", "b@x.y"],
   },
   {
     name: "sends to nobody by the name of nobody",
@@ -205,20 +232,20 @@ const completed: readonly Case[] = [
     forwardPaths: ["a@x.y"],
   },
   {
-    name: "resends to the Resent fields only",
+    name: "§17.200 resends to the Resent fields only",
     message: "Resent-To: n@x.y\nDate: d\nFrom: o@x.y\nTo: a@x.y\n\n",
     header: `Resent-${date}Resent-${id}Resent-${from}Resent-To: n@x.y\nDate: d\nFrom: o@x.y\nTo: a@x.y\n\n`,
     forwardPaths: ["n@x.y"],
   },
   {
-    name: "takes the reverse-path from Return-Path",
+    name: "§17.197 §17.202 takes the reverse-path from Return-Path",
     message: "Return-Path: <r@x.y>\nTo: a@x.y\n\n",
     header: `${date}${id}${from}To: a@x.y\n\n`,
     reversePath: "r@x.y",
     forwardPaths: ["a@x.y"],
   },
   {
-    name: "ignores Return-Path with letter s",
+    name: "§17.202 ignores Return-Path with letter s",
     message: "Return-Path: <r@x.y>\n\n",
     change: { letters: new Set("s") },
     header: `${date}${id}${from}Cc: recipient list not shown: ;\n\n`,
@@ -254,14 +281,14 @@ const completed: readonly Case[] = [
     forwardPaths: ["a@x.y"],
   },
   {
-    name: "names the lists to answer to, the last field first",
+    name: "§17.209 names the lists to answer to, the last field first",
     message: "To: List@l.org, x\nCc: c@x.y\n\n",
     change: { mailingLists: new Set(["list@l.org"]) },
     header: `${date}${id}${from}Mail-Followup-To: c@x.y,\n  List@l.org,\n  x@heaven.af.mil\nTo: List@l.org, x@heaven.af.mil\nCc: c@x.y\n\n`,
     forwardPaths: ["x@heaven.af.mil", "List@l.org", "c@x.y"],
   },
   {
-    name: "names no lists for a message to others",
+    name: "§17.209 names no lists for a message to others",
     message: "To: b@x.y\n\n",
     change: { mailingLists: new Set(["list@l.org"]) },
     header: `${date}${id}${from}To: b@x.y\n\n`,
@@ -270,7 +297,7 @@ const completed: readonly Case[] = [
 ];
 
 for (const { name, message, change, header, reversePath = "joe@heaven.af.mil", forwardPaths = [] } of completed) {
-  test(`completeMessage() ${name}`, () => {
+  test(title("completeMessage()", name), () => {
     const outcome = completeMessage(Buffer.from(message), { ...usual, ...change });
     if (outcome.kind !== "done") return assert.fail(outcome.text);
     const { body: _, ...rest } = outcome.value;
@@ -290,7 +317,7 @@ const reversePaths: readonly { change: Partial<Injection>; reversePath: string; 
 ];
 
 for (const { change, reversePath, returnPath } of reversePaths) {
-  test(`completeMessage() sends from <${reversePath}>`, () => {
+  test(`§17.202 §17.203 completeMessage() sends from <${reversePath}>`, () => {
     const message = Buffer.from(returnPath ? `Return-Path: <${returnPath}>\n\n` : "\n");
     const outcome = completeMessage(message, { ...usual, ...change });
     assert.equal(outcome.kind === "done" && outcome.value.reversePath, reversePath);

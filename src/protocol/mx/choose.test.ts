@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { title } from "../../../test/support/title.ts";
 import { cutOwn, type Exchange, isNullMx, literalAddress, maxExchanges, orderExchanges } from "./choose.ts";
 
 const exchange = (preference: number, name: string): Exchange => ({ preference, name });
@@ -9,16 +10,16 @@ const draws = (...numbers: number[]) => {
 };
 
 const orders = [
-  { name: "sorts by preference", draws: [0.5], from: ["20 b", "10 a", "30 c"], to: ["a", "b", "c"] },
-  { name: "draws among equals", draws: [0.9, 0.1], from: ["10 a", "10 b"], to: ["b", "a"] },
-  { name: "draws the other way", draws: [0.1, 0.9], from: ["10 a", "10 b"], to: ["a", "b"] },
+  { name: "§17.158 sorts by preference", draws: [0.5], from: ["20 b", "10 a", "30 c"], to: ["a", "b", "c"] },
+  { name: "§17.158 draws among equals", draws: [0.9, 0.1], from: ["10 a", "10 b"], to: ["b", "a"] },
+  { name: "§17.158 draws the other way", draws: [0.1, 0.9], from: ["10 a", "10 b"], to: ["a", "b"] },
   { name: "never draws across preferences", draws: [0.9, 0.1], from: ["10 a", "20 b"], to: ["a", "b"] },
   { name: "passes over the root", draws: [0.5], from: ["0 .", "10 a", "0 "], to: ["a"] },
   { name: "takes a name once", draws: [0.5], from: ["20 A", "10 a"], to: ["a"] },
 ] as const;
 
 for (const { name, draws: drawn, from, to } of orders) {
-  test(`orderExchanges() ${name}`, () => {
+  test(title("orderExchanges()", name), () => {
     const exchanges = from.map((text) => exchange(Number(text.split(" ")[0]), text.split(" ")[1] ?? ""));
     assert.deepEqual(
       orderExchanges(exchanges, draws(...drawn)).map((each) => each.name),
@@ -48,7 +49,7 @@ const cuts = [
 ];
 
 for (const { name, hosts, left } of cuts) {
-  test(`cutOwn() ${name}`, () => {
+  test(`§17.159 cutOwn() ${name}`, () => {
     const all = hosts.split(", ").map((text) => {
       const [preference = "", address = ""] = text.split(" ");
       return { name: address, address, preference: Number(preference) };

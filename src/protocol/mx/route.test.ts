@@ -32,7 +32,7 @@ const cases = [
 ] as const;
 
 for (const { in: table, domain, relay } of cases) {
-  test(`findRelay() of ${domain} is ${relay || "none"}`, () => {
+  test(`§17.161 findRelay() of ${domain} is ${relay || "none"}`, () => {
     assert.equal(table.kind, "done");
     const found = table.kind === "done" ? findRelay(table.value, domain) : undefined;
     assert.equal(found ? `${found.host} ${found.port}` : "", relay);

@@ -20,7 +20,7 @@ test("createRules() lets relay clients relay, and nobody else", () => {
   assert.equal(rulesOf({}).mayRelay, false);
 });
 
-test("createRules() knows bad senders by address and by domain, whatever their case", () => {
+test("§17.137 createRules() knows bad senders by address and by domain, whatever their case", () => {
   const { isBadSender } = rulesOf({ badmailfrom: "Bad@a.example\n@B.example\n" });
   const senders = ["bad@A.example", "good@a.example", "any@b.EXAMPLE", "any@sub.b.example", ""];
   assert.deepEqual(senders.map(isBadSender), [true, false, true, false, false]);
@@ -37,7 +37,7 @@ const literals = [
   ["192.0.2.25", "192.0.2.25"],
 ] as const;
 for (const [domain, expected] of literals) {
-  test(`createRules() takes ${domain} for ${expected}`, () => {
+  test(`§17.142 createRules() takes ${domain} for ${expected}`, () => {
     const { canonical } = rulesOf({ me: "mx.example" });
     assert.deepEqual(canonical({ localPart: "a", domain }), { localPart: "a", domain: expected });
   });
@@ -76,7 +76,7 @@ const perClient = `127.:allow,RELAYCLIENT=""
 `;
 const control = { smtprules: perClient, databytes: "5", badmailfrom: "@bad", rcpthosts: "here.example" };
 
-test("createRules() gives a client what its line in smtprules says", () => {
+test("§17.138 createRules() gives a client what its line in smtprules says", () => {
   const relay = rulesOf(control, "10.1.9.9");
   assert.deepEqual(
     [relay.mayRelay, relay.relaySuffix, relay.maxMessageOctets, relay.maxRecipients],

@@ -73,7 +73,7 @@ function rulesOfAll(settings: Settings, ipAddresses: readonly string[], tell: Te
     maxRecipients: settings.maxrecipients,
     mayRelay: false,
     relaySuffix: "",
-    queueProgram: undefined,
+    queueProgram: settings.qmailqueue || undefined,
     accepts: createAcceptance(settings, tell),
     isBadSender: listed("badmailfrom"),
     isBadRecipient: listed("badrcptto"),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { title } from "../../../test/support/title.ts";
 import { type ClientAction, SmtpClient, type Transaction } from "./client.ts";
 import { createReplyReader } from "./reply.ts";
 
@@ -37,7 +38,7 @@ const disliked = (text: string) => `${ip} does not like recipient.\n${said(text)
 
 const cases: Case[] = [
   {
-    name: "delivers, one command at a time",
+    name: "§17.55 delivers, one command at a time",
     steps: [
       ...plain,
       ["begin", mail],
@@ -46,6 +47,15 @@ const cases: Case[] = [
       ["354 go", "body"],
       ["dot", ""],
       ["250 2.0.0 taken", `finished, reusable: K ${ip} accepted message.\n${said("250 2.0.0 taken")}`],
+    ],
+  },
+  {
+    name: "§17.226 asks a peer that offers it to make a reverse-path for each recipient",
+    transaction: { ...three, reversePath: "list-@b.example-@[]" },
+    steps: [
+      ["220 hi", "EHLO me"],
+      ["250-hi\r\n250 XVERP", "ready"],
+      ["begin", "MAIL FROM:<list@b.example> XVERP=-=\r\n"],
     ],
   },
   {
@@ -61,7 +71,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "falls back to HELO, and uses no extension then",
+    name: "§17.157 falls back to HELO, and uses no extension then",
     transaction: { ...one, eightBit: true },
     steps: [
       ["220 hi", "EHLO me"],
@@ -76,7 +86,7 @@ const cases: Case[] = [
     steps: [...pipelined, ["begin", `MAIL FROM:<a@b.example> SIZE=12 BODY=8BITMIME\r\n${rcpt}DATA\r\n`]],
   },
   {
-    name: "quotes addresses",
+    name: "§17.171 quotes addresses",
     transaction: { ...one, reversePath: "", forwardPaths: ['a "b@d.example'] },
     steps: [...plain, ["begin", "MAIL FROM:<>\r\n"], ["250 ok", 'RCPT TO:<"a \\"b"@d.example>\r\n']],
   },
@@ -97,7 +107,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "gives each recipient its own fate",
+    name: "§17.156 §17.166 gives each recipient its own fate",
     transaction: three,
     steps: [
       ...pipelined,
@@ -111,7 +121,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "gives up when no recipient is liked, and resets",
+    name: "§17.55 §17.165 gives up when no recipient is liked, and resets",
     steps: [
       ...plain,
       ["begin", mail],
@@ -145,7 +155,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "reports a refused sender",
+    name: "§17.165 reports a refused sender",
     steps: [
       ...plain,
       ["begin", mail],
@@ -221,7 +231,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "sees no duplicate in a death before the final dot",
+    name: "§17.168 sees no duplicate in a death before the final dot",
     steps: [
       ...pipelined,
       ["begin", `${piped}${rcpt}DATA\r\n`],
@@ -230,7 +240,7 @@ const cases: Case[] = [
     ],
   },
   {
-    name: "sees a possible duplicate in a death after the final dot",
+    name: "§17.168 sees a possible duplicate in a death after the final dot",
     steps: [
       ...pipelined,
       ["begin", `${piped}${rcpt}DATA\r\n`],
@@ -383,7 +393,7 @@ function perform(client: SmtpClient, event: string, transaction: Transaction): s
 }
 
 for (const { name, transaction = one, startTls = false, steps } of cases) {
-  test(`SmtpClient ${name}`, () => {
+  test(title("SmtpClient", name), () => {
     const client = new SmtpClient(ip, "me", startTls);
     for (const [event, expected] of steps) {
       assert.equal(perform(client, event, transaction).replace(/^(..LO me)\r\n$/, "$1"), expected, event);
@@ -391,7 +401,7 @@ for (const { name, transaction = one, startTls = false, steps } of cases) {
   });
 }
 
-test("SmtpClient gives every recipient one fate, whatever the peer says", () => {
+test("§17.155 SmtpClient gives every recipient one fate, whatever the peer says", () => {
   let seed = 1;
   const draw = <Value>(values: readonly Value[]): Value => {
     seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;

@@ -1,8 +1,12 @@
 import { quoteAddress } from "../address.ts";
+import { xverpOf } from "../verp.ts";
 import { acceptedBy, diedOn, type Fate, failed, refusedBy } from "./client-fate.ts";
 import { quoteReply, type Reply } from "./reply.ts";
 
-/** One message for one peer. Addresses as the queue has them: not quoted, printable, `""` the null reverse-path. */
+/**
+ * One message for one peer. Addresses as the queue has them: not quoted, printable, `""` the null reverse-path; one with
+ * VERP has several forward-paths only where `offersXverp`.
+ */
 export interface Transaction {
   readonly reversePath: string;
   readonly forwardPaths: readonly string[];
@@ -58,11 +62,12 @@ interface Extensions {
   readonly pipelining: boolean;
   readonly eightBitMime: boolean;
   readonly startTls: boolean;
+  readonly xverp: boolean;
   /** Largest message taken; undefined when it does not say. */
   readonly maxOctets?: number;
 }
 
-const noExtensions: Extensions = { pipelining: false, eightBitMime: false, startTls: false };
+const noExtensions: Extensions = { pipelining: false, eightBitMime: false, startTls: false, xverp: false };
 const wait: ClientAction = { kind: "wait" };
 const send = (text: string): ClientAction => ({ kind: "send", text });
 const isSuccess = (reply: Reply) => reply.code < 300;
@@ -103,6 +108,11 @@ export class SmtpClient {
       default:
         return this.#state.at;
     }
+  }
+
+  /** The peer makes a reverse-path for each recipient itself, when asked to. */
+  get offersXverp(): boolean {
+    return this.#extensions.xverp;
   }
 
   onReply(reply: Reply): ClientAction {
@@ -202,10 +212,12 @@ export class SmtpClient {
   #commands({ reversePath, forwardPaths, octets, eightBit }: Transaction): Command[] {
     const size = this.#extensions.maxOctets === undefined ? "" : ` SIZE=${octets}`;
     const body = eightBit && this.#extensions.eightBitMime ? " BODY=8BITMIME" : "";
+    const asked = forwardPaths.length > 1 ? xverpOf(reversePath) : undefined;
+    const verp = asked ? ` XVERP=${asked.delimiters}` : "";
     const reset: Command[] = this.#needsReset ? [{ verb: "RSET", text: "RSET\r\n" }] : [];
     return [
       ...reset,
-      { verb: "MAIL", text: `MAIL FROM:<${quoteAddress(reversePath)}>${size}${body}\r\n` },
+      { verb: "MAIL", text: `MAIL FROM:<${quoteAddress(asked?.reversePath ?? reversePath)}>${size}${body}${verp}\r\n` },
       ...forwardPaths.map((path): Command => ({ verb: "RCPT", text: `RCPT TO:<${quoteAddress(path)}>\r\n` })),
       { verb: "DATA", text: "DATA\r\n" },
     ];
@@ -306,6 +318,7 @@ function readExtensions(lines: readonly string[]): Extensions {
     pipelining: keywords.has("PIPELINING"),
     eightBitMime: keywords.has("8BITMIME"),
     startTls: keywords.has("STARTTLS"),
+    xverp: keywords.has("XVERP"),
   };
   if (!keywords.has("SIZE")) return extensions;
   return {

@@ -4,7 +4,7 @@ import { parseCommand } from "./command.ts";
 
 const a = { localPart: "a", domain: "b" };
 const mail = { verb: "MAIL", reversePath: a, sizeOctets: 0, bodyKind: 0 };
-const understood = [
+const understood: readonly (readonly [line: string, command: object, row?: string])[] = [
   ["HELO there", { verb: "HELO", name: "there" }],
   ["ehlo  [192.0.2.1] ", { verb: "EHLO", name: "[192.0.2.1]" }],
   ["MAIL FROM:<a@b>", mail],
@@ -18,6 +18,8 @@ const understood = [
   ["MAIL FROM:<a@b> XVERP=-= SIZE=5", { ...mail, sizeOctets: 5, verp: ["-", "="] }],
   ["MAIL FROM:<> XVERP", { ...mail, reversePath: null, verp: ["+", "="] }],
   ["RCPT TO:<a@b>", { verb: "RCPT", forwardPath: a }],
+  ["RCPT TO:<@x,@y.z:a@b>", { verb: "RCPT", forwardPath: a }, "140"],
+  ['RCPT TO:<"a b"@c>', { verb: "RCPT", forwardPath: { localPart: "a b", domain: "c" } }, "141"],
   ["rcpt to: a@b", { verb: "RCPT", forwardPath: a }],
   ["RCPT TO:<Postmaster>", { verb: "RCPT", forwardPath: { localPart: "Postmaster", domain: "" } }],
   ["data", { verb: "DATA" }],
@@ -26,15 +28,16 @@ const understood = [
   ["VRFY a", { verb: "VRFY" }],
   ["HELP me", { verb: "HELP" }],
   ["QUIT", { verb: "QUIT" }],
-] as const;
-for (const [line, expected] of understood) {
-  test(`parseCommand() understands ${line}`, () => assert.deepEqual(parseCommand(line), expected));
+];
+for (const [line, expected, row] of understood) {
+  test(`${row ? `§17.${row} ` : ""}parseCommand() understands ${line}`, () =>
+    assert.deepEqual(parseCommand(line), expected));
 }
 
-const refused = [
+const refused: readonly (readonly [line: string, reply: string, row?: string])[] = [
   ["", "500 5.5.1"],
   [" NOOP", "500 5.5.1"],
-  ["HELLO", "500 5.5.1"],
+  ["HELLO", "500 5.5.1", "133"],
   ["__proto__", "500 5.5.1"],
   ["GET / HTTP/1.1", "500 5.5.1"],
   ["NOOP\t", "500 5.5.2"],
@@ -45,8 +48,8 @@ const refused = [
   ["DATA now", "501 5.5.4"],
   ["QUIT now", "501 5.5.4"],
   ["RSET a", "501 5.5.4"],
-  ["EXPN a", "502 5.5.1"],
-  ["STARTTLS", "502 5.5.1"],
+  ["EXPN a", "502 5.5.1", "133"],
+  ["STARTTLS", "502 5.5.1", "133"],
   ["MAIL", "501 5.5.4"],
   ["MAIL <a@b>", "501 5.5.4"],
   ["MAIL FROM:", "501 5.1.7"],
@@ -56,19 +59,20 @@ const refused = [
   ["MAIL FROM:<a@b> SIZE=0x10", "501 5.5.4"],
   ["MAIL FROM:<a@b> SIZE=-1", "501 5.5.4"],
   ["MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"],
-  ["MAIL FROM:<a@b> SMTPUTF8", "555 5.5.4"],
+  ["MAIL FROM:<a@b> SMTPUTF8", "555 5.5.4", "144"],
   ["MAIL FROM:<a@b> XVERP=", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=+", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=+=-", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=*=", "501 5.5.4"],
   ["MAIL FROM:<a@b> constructor=1", "555 5.5.4"],
   ["RCPT TO:<>", "501 5.1.3"],
+  ["RCPT TO:<a\\@b@c>", "501 5.1.3", "141"],
   ["RCPT TO:<a>", "501 5.1.3"],
-  ["RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4"],
+  ["RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4", "144"],
   ["RCPT FROM:<a@b>", "501 5.5.4"],
-] as const;
-for (const [line, reply] of refused) {
-  test(`parseCommand() answers ${reply} to ${JSON.stringify(line)}`, () => {
+];
+for (const [line, reply, row] of refused) {
+  test(`${row ? `§17.${row} ` : ""}parseCommand() answers ${reply} to ${JSON.stringify(line)}`, () => {
     const command = parseCommand(line);
     assert.ok(command.verb === "wrong", command.verb);
     assert.equal(command.reply.slice(0, 9), reply);

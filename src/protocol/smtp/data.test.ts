@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { title } from "../../../test/support/title.ts";
 import { createDataDecoder } from "./data.ts";
 
 interface Decoded {
@@ -51,8 +52,8 @@ const cases = [
   { name: "takes an empty message", wire: ".\r\n", body: "", ends: "end" },
   { name: "takes a message of one line", wire: "a\r\n.\r\n", body: "a\n", ends: "end" },
   { name: "takes empty lines", wire: "\r\n\r\n.\r\n", body: "\n\n", ends: "end" },
-  { name: "drops a stuffed dot", wire: "..a\r\n.\r\n", body: ".a\n", ends: "end" },
-  { name: "drops one of two dots", wire: "..\r\n.\r\n", body: ".\n", ends: "end" },
+  { name: "§17.147 drops a stuffed dot", wire: "..a\r\n.\r\n", body: ".a\n", ends: "end" },
+  { name: "§17.147 drops one of two dots", wire: "..\r\n.\r\n", body: ".\n", ends: "end" },
   { name: "drops the dot of an unstuffed line", wire: ".a\r\n.\r\n", body: "a\n", ends: "end" },
   { name: "keeps dots inside a line", wire: "a.\r\nb.c\r\n.\r\n", body: "a.\nb.c\n", ends: "end" },
   { name: "keeps octets from 128", wire: "\xe4\xff\x80\r\n.\r\n", body: "\xe4\xff\x80\n", ends: "end" },
@@ -60,15 +61,15 @@ const cases = [
   { name: "takes nothing of what follows for the body", wire: ".\r\n.\r\n", body: "", ends: "end", rest: ".\r\n" },
   { name: "waits for the end", wire: "a\r\n.", body: "a\n", ends: "more" },
   { name: "waits for the end of the end", wire: "a\r\n.\r", body: "a\n", ends: "more" },
-  { name: "refuses a bare LF", wire: "a\nb\r\n.\r\n", body: "", ends: "bare LF" },
-  { name: "refuses LF before the dot", wire: "a\n.\r\nMAIL", body: "", ends: "bare LF" },
-  { name: "refuses LF after the dot", wire: "a\r\n.\nMAIL", body: "", ends: "bare LF" },
+  { name: "§17.135 refuses a bare LF", wire: "a\nb\r\n.\r\n", body: "", ends: "bare LF" },
+  { name: "§17.136 refuses LF before the dot", wire: "a\n.\r\nMAIL", body: "", ends: "bare LF" },
+  { name: "§17.136 refuses LF after the dot", wire: "a\r\n.\nMAIL", body: "", ends: "bare LF" },
   { name: "refuses LF first of all", wire: "\n.\r\n", body: "", ends: "bare LF" },
   { name: "refuses a second LF", wire: "a\r\n\n.\r\n", body: "", ends: "bare LF" },
   { name: "refuses a bare CR", wire: "a\rb\r\n.\r\n", body: "", ends: "bare CR" },
   { name: "refuses CR before CR LF", wire: "a\r\r\n.\r\n", body: "", ends: "bare CR" },
-  { name: "refuses CR around the dot", wire: "a\r\n.\rb\r\n.\r\n", body: "", ends: "bare CR" },
-  { name: "refuses CR dot CR", wire: "a\r.\r\r\n.\r\n", body: "", ends: "bare CR" },
+  { name: "§17.136 refuses CR around the dot", wire: "a\r\n.\rb\r\n.\r\n", body: "", ends: "bare CR" },
+  { name: "§17.136 refuses CR dot CR", wire: "a\r.\r\r\n.\r\n", body: "", ends: "bare CR" },
   { name: "refuses NUL", wire: "a\0b\r\n.\r\n", body: "", ends: "NUL" },
   { name: "refuses NUL behind a dot", wire: ".\0\r\n.\r\n", body: "", ends: "NUL" },
   { name: "names the first fault", wire: "a\0b\rc\nd\r\n.\r\n", body: "", ends: "NUL" },
@@ -81,12 +82,12 @@ const cases = [
 ];
 
 for (const { name, wire, body, ends, rest = "" } of cases) {
-  test(`createDataDecoder() ${name}, whole and octet by octet`, () => {
+  test(`${title("createDataDecoder()", name)}, whole and octet by octet`, () => {
     assert.deepEqual(decodeInPieces([wire]), { body, ends, rest });
     assert.deepEqual(decodeInPieces([...wire]), { body, ends, rest });
   });
   if (wire.length < 100) {
-    test(`createDataDecoder() ${name}, cut in two and in three anywhere`, () => {
+    test(`${title("createDataDecoder()", name)}, cut in two and in three anywhere`, () => {
       for (let one = 0; one <= wire.length; one++) {
         for (let two = one; two <= wire.length; two++) {
           const pieces = [wire.slice(0, one), wire.slice(one, two), wire.slice(two)];
@@ -97,7 +98,7 @@ for (const { name, wire, body, ends, rest = "" } of cases) {
   }
 }
 
-test("createDataDecoder() agrees with the slow decoder on all texts of 6 octets of CR, LF, dot, NUL and a letter", () => {
+test("§17.136 createDataDecoder() agrees with the slow decoder on all texts of 6 octets of CR, LF, dot, NUL and a letter", () => {
   const alphabet = ["\r", "\n", ".", "\0", "a", "\r\n"];
   for (let number = 0; number < alphabet.length ** 6; number++) {
     let wire = "";

@@ -13,7 +13,7 @@ const cases = [
 ];
 
 for (const { name, text, hops } of cases) {
-  test(`createHopCounter() counts ${name}, in pieces of any size`, () => {
+  test(`§17.145 createHopCounter() counts ${name}, in pieces of any size`, () => {
     for (let size = 1; size <= text.length + 1; size++) {
       const count = createHopCounter();
       let last = 0;

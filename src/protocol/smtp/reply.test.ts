@@ -48,7 +48,7 @@ for (const { name, wire, replies } of cases) {
   }
 }
 
-test("quoteReply() gives all lines, and no more than a report holds", () => {
+test("§17.167 quoteReply() gives all lines, and no more than a report holds", () => {
   assert.equal(quoteReply(reply(550, "a", "b")), "550-a\n550 b\n");
   assert.equal(quoteReply(reply(550, ...Array.from({ length: 100 }, () => long))).length, 5_001);
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { title } from "../../../test/support/title.ts";
 import { parseCommand } from "./command.ts";
 import { endOfData, newSession, type Rules, type Session, step } from "./session.ts";
 
@@ -28,23 +29,26 @@ const dialogues = [
       ". -> ready",
     ],
   },
-  { name: "takes mail without HELO", lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@here.example> -> 250", "DATA -> 354"] },
   {
-    name: "lists its extensions",
+    name: "§17.131 takes mail without HELO",
+    lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@here.example> -> 250", "DATA -> 354"],
+  },
+  {
+    name: "§17.130 lists its extensions",
     lines: [
       "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP",
     ],
   },
-  { name: "wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
-  { name: "wants RCPT first", lines: ["MAIL FROM:<> -> 250", "DATA -> 503 5.5.1 RCPT"] },
-  { name: "takes one MAIL", lines: ["MAIL FROM:<> -> 250", "MAIL FROM:<> -> 503 5.5.1"] },
+  { name: "§17.132 wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
+  { name: "§17.132 wants RCPT first", lines: ["MAIL FROM:<> -> 250", "DATA -> 503 5.5.1 RCPT"] },
+  { name: "§17.131 takes one MAIL", lines: ["MAIL FROM:<> -> 250", "MAIL FROM:<> -> 503 5.5.1"] },
   {
-    name: "forgets by RSET",
+    name: "§17.134 forgets by RSET",
     lines: ["MAIL FROM:<> -> 250", "RSET -> 250 2.0.0", "RCPT TO:<c@here.example> -> 503", "MAIL FROM:<> -> 250"],
   },
   { name: "forgets by EHLO", lines: ["MAIL FROM:<> -> 250", "EHLO x -> 250", "RCPT TO:<c@here.example> -> 503"] },
   {
-    name: "keeps a transaction through NOOP, VRFY and nonsense",
+    name: "§17.134 keeps a transaction through NOOP, VRFY and nonsense",
     lines: [
       "MAIL FROM:<> -> 250",
       "NOOP -> 250 2.0.0",
@@ -55,8 +59,12 @@ const dialogues = [
     ],
   },
   {
-    name: "refuses to relay",
-    lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@else.example> -> 550 5.7.1", "DATA -> 503 5.5.1 RCPT"],
+    name: "§17.139 refuses to relay",
+    lines: [
+      "MAIL FROM:<> -> 250",
+      "RCPT TO:<c@else.example> -> 550 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts",
+      "DATA -> 503 5.5.1 RCPT",
+    ],
   },
   {
     name: "refuses percent and bang",
@@ -68,18 +76,18 @@ const dialogues = [
   },
   { name: "takes postmaster", lines: ["MAIL FROM:<> -> 250", "RCPT TO:<Postmaster> -> 250"] },
   {
-    name: "knows its own address",
+    name: "§17.142 knows its own address",
     lines: ["MAIL FROM:<> -> 250", "RCPT TO:<c@[192.0.2.25]> -> 250", "RCPT TO:<c@[192.0.2.26]> -> 550"],
   },
   {
-    name: "shows a bad sender at RCPT",
+    name: "§17.137 shows a bad sender at RCPT",
     lines: [
       "MAIL FROM:<bad@sender.example> -> 250",
       "RCPT TO:<c@here.example> -> 550 5.7.1 sorry, your envelope sender",
     ],
   },
   {
-    name: "counts recipients",
+    name: "§17.154 counts recipients, the same one twice",
     lines: [
       "MAIL FROM:<> -> 250",
       "RCPT TO:<c@here.example> -> 250",
@@ -92,11 +100,11 @@ const dialogues = [
     name: "refuses a big message at MAIL",
     lines: ["MAIL FROM:<> SIZE=1001 -> 552 5.3.4", "MAIL FROM:<> SIZE=1000 -> 250"],
   },
-  { name: "says goodbye", lines: ["QUIT -> 221 2.0.0 mx.example"] },
+  { name: "§17.134 says goodbye", lines: ["QUIT -> 221 2.0.0 mx.example"] },
 ] as const;
 
 for (const { name, lines } of dialogues) {
-  test(`step() ${name}`, () => {
+  test(title("step()", name), () => {
     let session: Session = newSession;
     for (const line of lines) {
       const [said = "", expected = ""] = line.split(" -> ");
@@ -112,7 +120,7 @@ for (const { name, lines } of dialogues) {
   });
 }
 
-test("step() lets relay clients send anywhere, bad senders still not", () => {
+test("§17.138 step() lets relay clients send anywhere, bad senders still not", () => {
   const relaying = { ...rules, mayRelay: true };
   let session = step(newSession, parseCommand("MAIL FROM:<a@b>"), relaying).next;
   assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^250/);
@@ -146,7 +154,7 @@ test("§17.226 step() offers XVERP to relay clients and to nobody else", () => {
   assert.match(step(newSession, parseCommand("MAIL FROM:<a@b> XVERP"), rules).reply, /^555 5\.5\.4 /);
 });
 
-test("step() hands on the whole envelope", () => {
+test("§17.141 step() hands on the whole envelope", () => {
   let session: Session = newSession;
   for (const line of ["EHLO x", "MAIL FROM:<A@B> BODY=8BITMIME", 'RCPT TO:<"c d"@HERE.example>', "DATA"]) {
     session = step(session, parseCommand(line), rules).next;
@@ -158,7 +166,7 @@ test("step() hands on the whole envelope", () => {
   });
 });
 
-test("step() refuses a bad recipient whoever sends, and adds the suffix of a client that may relay", () => {
+test("§17.138 step() refuses a bad recipient whoever sends, and adds the suffix of a client that may relay", () => {
   const bad: Rules = {
     ...rules,
     mayRelay: true,

@@ -7,6 +7,9 @@ import { defineFrame } from "./layout.ts";
  *   open, ..., abandon                                  ->  nothing, and nothing is kept
  *   after a refused that comes early, the sender stops; what was on its way is ignored
  *
+ * `hook` stands in for `queue` where a program of the site's looks at messages: it hears of the client after `open`, and
+ * the queue id in its `stored` is the pid of that program.
+ *
  * The sender may have `submissionWindowOctets` of body unacknowledged on a stream; `credit` gives more.
  */
 export const submissionWindowOctets = 131_072;
@@ -29,3 +32,5 @@ export const stored = defineFrame(6, { queueId: "u53" });
 export const refused = defineFrame(7, { permanent: "u8", status: "text", text: "text" });
 /** So many more octets of body may be sent on this stream. */
 export const submissionCredit = defineFrame(8, { octets: "u32" });
+/** To `hook` only: where the message comes from. What such a client is allowed `hook` knows for itself. */
+export const client = defineFrame(9, { address: "text", port: "u32", localAddress: "text", localPort: "u32" });

@@ -9,6 +9,8 @@ export interface Layout {
   readonly mail: string;
   /** Home of the addresses no user controls (qmail's alias). */
   readonly alias: string;
+  /** Messages that a program of the site's is looking at. */
+  readonly hook: string;
   readonly log: string;
   readonly run: string;
 }
@@ -20,6 +22,7 @@ export const embeddedLayout = (root: string): Layout => ({
   queue: join(root, "queue"),
   mail: join(root, "mail"),
   alias: join(root, "alias"),
+  hook: join(root, "hook"),
   log: join(root, "log"),
   run: join(root, "run"),
 });
@@ -31,6 +34,7 @@ export const systemLayout = (root: string): Layout => ({
   queue: join(root, "var/lib/postern/queue"),
   mail: join(root, "var/lib/postern/mail"),
   alias: join(root, "var/lib/postern/alias"),
+  hook: join(root, "var/lib/postern/hook"),
   log: join(root, "var/log/postern"),
   run: join(root, "run/postern"),
 });

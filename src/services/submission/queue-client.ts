@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { createQueueLink } from "./queue-link.ts";
+import { type Client, createQueueLink } from "./queue-link.ts";
 
 /** One message on its way to `queue`, for who can wait. */
 export interface Submission {
@@ -16,9 +16,9 @@ export interface Submission {
 export interface QueueClient {
   /** A fresh connection with `queue`; what was under way on the old one has failed. */
   attach(socket: Socket): void;
-  submit(): Outcome<Submission>;
+  submit(client?: Client): Outcome<Submission>;
   /** As `submit`; while `queue` is away it waits, for a restart of `queue` is to be invisible. */
-  submitWhenUp(): Promise<Outcome<Submission>>;
+  submitWhenUp(client?: Client): Promise<Outcome<Submission>>;
 }
 
 const queueReturnMs = 5_000;
@@ -28,9 +28,9 @@ const away = temporary("3.0", "the queue is not running");
 
 export function createQueueClient(): QueueClient {
   const link = createQueueLink();
-  const client: QueueClient = {
+  const queue: QueueClient = {
     attach: link.attach,
-    async submitWhenUp() {
+    async submitWhenUp(client) {
       if (!link.isUp) {
         const { promise, resolve } = Promise.withResolvers<void>();
         const forget = link.whenUp(resolve);
@@ -39,9 +39,9 @@ export function createQueueClient(): QueueClient {
         clearTimeout(deadline);
         forget();
       }
-      return client.submit();
+      return queue.submit(client);
     },
-    submit() {
+    submit(client) {
       if (!link.isUp) return away;
       const verdict = Promise.withResolvers<Outcome<number>>();
       let room = Promise.withResolvers<void>();
@@ -49,7 +49,7 @@ export function createQueueClient(): QueueClient {
         verdict.resolve(outcome);
         room.resolve();
       };
-      const submission = link.submit({ onRoom: () => room.resolve(), onVerdict: end });
+      const submission = link.submit({ onRoom: () => room.resolve(), onVerdict: end }, client);
       return done({
         outcome: verdict.promise,
         async write(octets) {
@@ -68,5 +68,5 @@ export function createQueueClient(): QueueClient {
       });
     },
   };
-  return client;
+  return queue;
 }

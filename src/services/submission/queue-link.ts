@@ -4,6 +4,7 @@ import { type Frame, headerOctets, maxPayloadOctets, writeHeader } from "../../p
 import {
   abandon,
   bodyType,
+  client as clientFrame,
   commit,
   open,
   recipients,
@@ -41,16 +42,38 @@ export interface Submission {
   abandon(): void;
 }
 
-/** The way to `queue`, which may be gone for a while. */
-export interface QueueLink {
+/** Where a message comes from, by TCP. */
+export interface Client {
+  readonly address: string;
+  readonly port: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+}
+
+/** Where messages go in. It may be gone for a while. */
+export interface WayIn {
   readonly isUp: boolean;
-  /** A fresh connection; what was under way on the old one is refused, temporarily. */
-  attach(socket: Socket): void;
-  /** Opens a stream. Only while the link is up. */
+  /** Opens a stream. Only while the way is there. */
   submit(events: SubmissionEvents): Submission;
-  /** Calls once, when the link is up again; the returned function forgets about it. */
+  /** Calls once, when it is there again; the returned function forgets about it. */
   whenUp(call: () => void): () => void;
 }
+
+/** The way to `queue`, or to `hook`, which is told about the client. */
+export interface QueueLink extends WayIn {
+  /** A fresh connection; what was under way on the old one is refused, temporarily. */
+  attach(socket: Socket): void;
+  submit(events: SubmissionEvents, client?: Client): Submission;
+}
+
+/** The way through `hook` for the messages of one client. */
+export const wayOf = (hook: QueueLink, client: Client): WayIn => ({
+  get isUp() {
+    return hook.isUp;
+  },
+  submit: (events) => hook.submit(events, client),
+  whenUp: hook.whenUp,
+});
 
 const lost = temporary("3.0", "the queue went away, try again later");
 /** The honest word when the commit was sent: it may be on disk, and the client will send it again. */
@@ -92,13 +115,14 @@ export function createQueueLink(): QueueLink {
       waiting.clear();
       for (const call of calls) call();
     },
-    submit(events) {
+    submit(events, client) {
       if (!channel) throw new Error("a submission while the queue is away");
       do lastStream = (lastStream + 1) % 2 ** 32;
       while (streams.has(lastStream));
       const number = lastStream;
       const stream = new Stream(channel, number, events, () => streams.delete(number));
       streams.set(number, stream);
+      if (client) channel.send(clientFrame.encode(number, { ...client }));
       return stream;
     },
     whenUp(call) {

@@ -212,6 +212,9 @@ const samples: readonly Sample[] = [
   sample("abandon", submission.abandon, none),
   sample("stored", submission.stored, (s) => ({ queueId: u53(s) })),
   sample("refused", submission.refused, (s) => ({ permanent: u8(s), status: text(s), text: text(s) })),
+  sample("client", submission.client, (s) => ({
+    ...{ address: text(s), port: u32(s), localAddress: text(s), localPort: u32(s) },
+  })),
   sample("submissionCredit", submission.submissionCredit, (s) => ({ octets: u32(s) })),
   sample("deliver", delivery.deliver, (s) => ({
     ...{ queueId: u53(s), name: text(s), arrivedMs: u53(s), octets: u53(s), bodyKind: u8(s), attempt: u32(s) },
