@@ -1,7 +1,8 @@
+import { buffer } from "node:stream/consumers";
 import { permanent } from "../../protocol/outcome.ts";
 import { type AssignOptions, defaultAssignOptions } from "../../protocol/users/pw2u.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
-import { assignmentsOf, readPasswd } from "../../services/users/users.ts";
+import { assignmentsOf } from "../../services/users/users.ts";
 import { type Command, complain, exitDone, readOptions } from "./command.ts";
 
 const usage = `usage: postern pw2u [-HuC] [-c CHAR] [OPTION ...] < /etc/passwd > users/assign
@@ -35,8 +36,7 @@ export const command: Command = {
     if (options.kind !== "done") return complain(options, usage);
     const { values, positionals } = options.value;
     if (positionals.length > 0) return complain(permanent("5.1", "pw2u reads standard input"), usage);
-    const passwd = readPasswd("/dev/stdin");
-    if (passwd.kind !== "done") return complain(passwd);
+    const passwd = (await buffer(process.stdin)).toString("latin1");
     const chosen: AssignOptions = {
       ...defaultAssignOptions,
       break: values.c ?? defaultAssignOptions.break,
@@ -46,7 +46,7 @@ export const command: Command = {
       homes: values.H ? "ignore" : values["need-home"] ? "fail" : "skip",
       alias: values.alias === "" ? undefined : (values.alias ?? defaultAssignOptions.alias),
     };
-    const text = assignmentsOf(findLayout(values.root, process.env).users, passwd.value, chosen);
+    const text = assignmentsOf(findLayout(values.root, process.env).users, passwd, chosen);
     if (text.kind !== "done") return complain(text);
     process.stdout.write(text.value, "latin1");
     return exitDone;

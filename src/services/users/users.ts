@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { writeCdb } from "../../protocol/cdb/write.ts";
@@ -58,15 +58,6 @@ export function assignmentsOf(usersFolder: string, passwd: string, options: Assi
     append: texts.get("append") ?? "",
   };
   return assignFromAccounts(passwd, files, homeOwner, options);
-}
-
-/** A passwd file, as octets. */
-export function readPasswd(path: string): Outcome<string> {
-  try {
-    return done(readFileSync(path, "latin1"));
-  } catch (error) {
-    return temporary("3.0", `cannot read ${path}: ${errorCode(error)}`);
-  }
 }
 
 const goneCodes: readonly string[] = ["ENOENT", "ENOTDIR", "EACCES", "EPERM", "ELOOP", "ENAMETOOLONG"];
