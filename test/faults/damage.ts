@@ -19,6 +19,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { killAtOnce } from "../crash/freeze.ts";
 import { countDelivered, queueEmpty, sendLoad } from "../support/load.ts";
 import { seeded } from "../support/seeded.ts";
 import { type Server, startServer, temporaryFolder } from "../support/server.ts";
@@ -39,7 +40,7 @@ export async function makeVictim(end: "stopped" | "killed"): Promise<Victim> {
     sessions: 4,
     forwardPath: () => "kept@localhost",
   });
-  await (end === "stopped" ? server.stop() : server.killAll());
+  await (end === "stopped" ? server.stop() : killAtOnce(server));
   if (acknowledged.size !== messages) throw new Error("not all was taken");
   rmSync(join(root, "control/concurrencylocal"));
   return { root, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }) };
@@ -117,21 +118,26 @@ export interface Outcome {
   readonly said: string;
 }
 
-/** Damages a copy of the victim, starts a server on it, sends it one more message, and looks at what is there. */
+/** Not the space that the queue keeps free: it makes that anew. */
+export const isCopied = (path: string): boolean => !path.endsWith("/queue/reserve") && !statSync(path).isSocket();
+
+/** Damages a copy of the victim, and looks at what a server makes of it. */
 export async function startDamaged(victim: Victim, file: string, damage: Damage, tree?: string): Promise<Outcome> {
   const base = temporaryFolder();
   const root = join(base, "root");
-  cpSync(victim.root, root, { recursive: true, filter: (path) => !statSync(path).isSocket() });
+  cpSync(victim.root, root, { recursive: true, filter: isCopied });
   damage.do(join(root, file));
   try {
-    await using server = await startServer({ root, ...(tree !== undefined && { tree }) });
-    return await look(server);
+    return await look(root, tree);
   } finally {
     rmSync(base, { recursive: true, force: true });
   }
 }
 
-async function look(server: Server): Promise<Outcome> {
+/** Starts a server there, sends it one more message once it is `ready`, and looks at what is delivered. */
+export async function look(root: string, tree?: string, ready?: (server: Server) => Promise<void>): Promise<Outcome> {
+  await using server = await startServer({ root, ...(tree !== undefined && { tree }) });
+  await ready?.(server);
   const client = await SmtpClient.open(server.smtpPort);
   const reply = await client.message("a@b.test", ["kept@localhost"], `X-Load: ${messages}\n\nnew\n`);
   client.close();

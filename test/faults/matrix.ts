@@ -47,7 +47,12 @@ const scripts = {
     ["several", "small"],
     ["Maildir", "large"],
   ],
-  logger: [["Maildir", "small"]],
+  // It writes when it has time: what it has to say of a message, during the next ones.
+  logger: [
+    ["Maildir", "small"],
+    ["Maildir", "small"],
+    ["Maildir", "small"],
+  ],
 } as const;
 export type Writer = keyof typeof scripts;
 export const writers = Object.keys(scripts) as readonly Writer[];

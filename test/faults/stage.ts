@@ -1,5 +1,5 @@
 /** A server with every exit, a ledger of what was sent to it, and the count at the end. */
-import { rmSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { drain, makeMaildir } from "../crash/crashes.ts";
 import { programs } from "../crash/kills.ts";
@@ -42,8 +42,8 @@ export async function startStage(options: ServerOptions = {}): Promise<Stage> {
   const sink = await startSmtpPeer({
     script: {
       RCPT(line) {
-        if (line.includes("@refuse.test")) return "550 5.1.1 nobody here";
-        return stage.sink === "busy" ? "451 4.2.1 not now" : undefined;
+        if (stage.sink === "busy") return "451 4.2.1 not now";
+        return line.includes("@refuse.test") ? "550 5.1.1 nobody here" : undefined;
       },
       end: () => void sinkMs.push(Date.now()),
     },
@@ -110,6 +110,8 @@ export async function startStage(options: ServerOptions = {}): Promise<Stage> {
   };
   return stage;
 }
+
+export const logOf = ({ server }: Stage): string => readFileSync(join(server.root, "log/current"), "latin1");
 
 const noConnection = "421 no connection";
 

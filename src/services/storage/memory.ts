@@ -62,6 +62,7 @@ export class MemoryStorage implements Storage {
   readonly #incoming = new Set<number>();
   /** By channel and name. */
   readonly #destinations = new Map<string, Destination>();
+  readonly #marks = new Set<string>();
 
   nextId(): number {
     return ++this.#lastId;
@@ -149,6 +150,9 @@ export class MemoryStorage implements Storage {
       case "clock":
         this.#clockMs = change.nowMs;
         return;
+      case "mark":
+        this.#marks.add(change.name);
+        return;
       default:
         change satisfies never;
     }
@@ -230,7 +234,7 @@ export class MemoryStorage implements Storage {
 
   #release(id: number, claimed: readonly number[]): void {
     const message = this.#messages.get(id);
-    if (!message) return;
+    if (!message?.held) return;
     message.held = false;
     for (const recipient of message.open.values()) {
       if (recipient.dueMs === undefined && !claimed.includes(recipient.number)) this.#wait(recipient);
@@ -357,12 +361,15 @@ export class MemoryStorage implements Storage {
       held: messages.filter(({ held }) => held).length,
     });
   }
+  async isMarked(name: string): Promise<Outcome<boolean>> {
+    return done(this.#marks.has(name));
+  }
   async close(): Promise<void> {}
 }
 
-const turnOf = ({ waiting, servedMs }: Destination): number => {
+const turnOf = ({ waiting, servedMs, notBeforeMs }: Destination): number => {
   const [first] = waiting.values;
-  return first ? Math.max(first.dueMs, servedMs) : Infinity;
+  return first ? Math.max(first.dueMs, servedMs, notBeforeMs) : Infinity;
 };
 
 const byTime = (a: Waiting, b: Waiting): number => a.dueMs - b.dueMs || a.message - b.message || a.number - b.number;

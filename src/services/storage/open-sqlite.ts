@@ -48,6 +48,7 @@ function findDamage(file: string): string | undefined {
   if (!there.isFile() && !there.isSymbolicLink()) return "it is no regular file";
   const database = new DatabaseSync(file);
   try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE"); // else a log needs a second file beside it, which needs room
     const tables = ["message", "recipient", "destination", "failure"];
     if (statSync(file).size <= maxCheckedOctets) tables.push("chunk");
     for (const table of tables) {

@@ -6,6 +6,9 @@ export const channelName = (number: number): ChannelName => (number === 0 ? "loc
 
 export const chunkId = (body: number, number: number): number => body * maxChunks + number;
 
+/** Where `meta` keeps a mark: no other name in it has a colon. */
+export const markKey = (name: string): string => `mark:${name}`;
+
 interface Moved {
   readonly channel: number;
   readonly destination: string;
@@ -48,7 +51,7 @@ export function applyChange(s: Statements, change: Change): void {
       s.holdRecipients.run(change.message);
       return;
     case "release":
-      s.release.run(change.message);
+      if (s.release.run(change.message).changes === 0) return;
       for (const { number } of rowsOf<{ number: number }>(s.unclaimedOf, change.message)) {
         if (!change.claimed.includes(number)) wait(s, s.unclaim, change.message, number);
       }
@@ -68,6 +71,9 @@ export function applyChange(s: Statements, change: Change): void {
       return;
     case "clock":
       s.setMeta.run("clock", change.nowMs);
+      return;
+    case "mark":
+      s.setMeta.run(markKey(change.name), 1);
       return;
     default:
       change satisfies never;

@@ -26,9 +26,12 @@ const schema = `
     PRIMARY KEY (message, sequence)) WITHOUT ROWID;
 `;
 
+/** The log is brought into the file once in so many pages (16 MiB). */
+export const checkpointPages = 4_096;
+
 /**
  * Exclusive: a second queue on the same file is refused, and no shared memory file is needed. The log is reused, not
- * cut, and brought into the file once in 16 MiB. The cache is what the queue may take of memory beside its window.
+ * cut. The cache is what the queue may take of memory beside its window.
  */
 const pragmas = `
   PRAGMA locking_mode = EXCLUSIVE;
@@ -36,7 +39,7 @@ const pragmas = `
   PRAGMA auto_vacuum = NONE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
-  PRAGMA wal_autocheckpoint = 4096;
+  PRAGMA wal_autocheckpoint = ${checkpointPages};
   PRAGMA cache_size = -12000;
   PRAGMA temp_store = MEMORY;
   PRAGMA foreign_keys = OFF;
@@ -103,7 +106,7 @@ const texts = {
 
   hold: "UPDATE message SET held = 1 WHERE id = ?",
   holdRecipients: "UPDATE recipient SET due = NULL WHERE message = ?",
-  release: "UPDATE message SET held = 0 WHERE id = ?",
+  release: "UPDATE message SET held = 0 WHERE id = ? AND held = 1",
   unclaimedOf: "SELECT number FROM recipient WHERE message = ? AND due IS NULL",
   retry: `UPDATE recipient SET due = ?1, next_attempt = ?1 WHERE message = ?2 AND due IS NOT NULL
     RETURNING channel, destination, due`,
@@ -136,6 +139,7 @@ const texts = {
       (SELECT number FROM recipient WHERE message = m.id ORDER BY number LIMIT ?3))
     ORDER BY m.id, r.number`,
   recipients: `SELECT ${listedColumns} FROM recipient r WHERE message = ? AND number > ? ORDER BY number LIMIT ?`,
+  freePages: "SELECT freelist_count AS pages FROM pragma_freelist_count",
   counts:
     "SELECT count(*) AS messages, coalesce(sum(remaining), 0) AS recipients, coalesce(sum(held), 0) AS held FROM message",
 } as const;

@@ -2,10 +2,19 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { applyChange, channelName, channelNumber, chunkId } from "./sqlite-apply.ts";
+import { Reserve } from "./reserve.ts";
+import { applyChange, channelName, channelNumber, chunkId, markKey } from "./sqlite-apply.ts";
 import { claimDue, claimOverdue } from "./sqlite-claim.ts";
 import { isDamage, isFull, isPassing } from "./sqlite-errors.ts";
-import { forgetClaims, prepareSchema, prepareStatements, rowOf, rowsOf, type Statements } from "./sqlite-schema.ts";
+import {
+  checkpointPages,
+  forgetClaims,
+  prepareSchema,
+  prepareStatements,
+  rowOf,
+  rowsOf,
+  type Statements,
+} from "./sqlite-schema.ts";
 import type {
   Change,
   ChannelName,
@@ -23,11 +32,15 @@ import type {
 /** Ids are reserved so many at a time; a crash leaves a gap of no more. */
 const idBlock = 1_000;
 
+/** How large the log grows on a full disk, and how many free pages in the file do for room on the disk. */
+const fullCheckpointPages = 256;
+const roomPages = 4_096;
+
 export const databaseFile = (folder: string): string => join(folder, "queue.sqlite");
 
 /** Opens the store in `folder`, makes it if there is none, and undoes what a crash left half done. Throws SQLite's error. */
 export function openDatabase(folder: string, maxPages: number): Storage {
-  const storage = new SqliteStorage(databaseFile(folder), maxPages);
+  const storage = new SqliteStorage(folder, maxPages);
   storage.begin();
   return storage;
 }
@@ -58,6 +71,9 @@ type ListedRecipientRow = Omit<ListedRecipient, "channel"> & { readonly channel:
 class SqliteStorage implements Storage {
   readonly #file: string;
   readonly #maxPages: number;
+  readonly #reserve: Reserve;
+  /** Whether the log is kept small. */
+  #isSparing = false;
   #opened: Opened | undefined;
   /** Whether commits wait for the disk now. */
   #synchronous = true;
@@ -70,9 +86,10 @@ class SqliteStorage implements Storage {
   /** Messages of transactions whose flush failed: refused, and yet perhaps in the file when it is opened again. */
   #doubtful = new Set<number>();
 
-  constructor(file: string, maxPages: number) {
-    this.#file = file;
+  constructor(folder: string, maxPages: number) {
+    this.#file = databaseFile(folder);
     this.#maxPages = maxPages;
+    this.#reserve = new Reserve(folder);
   }
 
   get instance(): string {
@@ -82,8 +99,23 @@ class SqliteStorage implements Storage {
     return this.#lastClockMs;
   }
 
+  get isShort(): boolean {
+    return this.#reserve.isOut;
+  }
+
   begin(): void {
+    try {
+      this.#begin();
+    } catch (error) {
+      if (!isFull(error) || !this.#reserve.release()) throw error;
+      this.#undo(error, []);
+      this.#begin();
+    }
+  }
+
+  #begin(): void {
     const { database, s } = this.#open();
+    this.#spare(database);
     for (const { body } of rowsOf<{ body: number }>(s.incoming)) applyChange(s, { kind: "drop", body });
     database.exec(forgetClaims);
     const meta = (name: string) => rowOf<{ value: string | number }>(s.meta, name)?.value;
@@ -97,13 +129,19 @@ class SqliteStorage implements Storage {
     return ++this.#lastId;
   }
 
-  async apply(changes: readonly Change[]): Promise<Outcome<undefined>> {
+  async apply(changes: readonly Change[], refusable = false): Promise<Outcome<undefined>> {
+    if (refusable && this.#reserve.isOut && !(await this.#hasRoomAgain())) return diskFull;
     const durable = changes.some(({ kind }) => kind !== "chunk" && kind !== "unclaim" && kind !== "clock");
-    return this.#transaction(durable, changes, (s) => {
-      if (this.#doubtful.size > 0) this.#undoDoubtful(s, changes);
-      for (const change of changes) applyChange(s, change);
-      return undefined;
-    });
+    return this.#transaction(
+      durable,
+      changes,
+      (s) => {
+        if (this.#doubtful.size > 0) this.#undoDoubtful(s, changes);
+        for (const change of changes) applyChange(s, change);
+        return undefined;
+      },
+      refusable,
+    );
   }
 
   claim(claim: Claim): Promise<Outcome<readonly ClaimedRecipient[]>> {
@@ -144,6 +182,9 @@ class SqliteStorage implements Storage {
   counts(): Promise<Outcome<Counts>> {
     return this.#read((s) => ({ ...(rowOf<Counts>(s.counts) ?? { messages: 0, recipients: 0, held: 0 }) }));
   }
+  isMarked(name: string): Promise<Outcome<boolean>> {
+    return this.#read((s) => rowOf(s.meta, markKey(name)) !== undefined);
+  }
 
   async close(): Promise<void> {
     try {
@@ -161,6 +202,7 @@ class SqliteStorage implements Storage {
       database.exec(`PRAGMA max_page_count = ${this.#maxPages}`);
       if (this.#distrustsLog) emptyLog(database);
       this.#distrustsLog = false;
+      this.#isSparing = false;
       this.#synchronous = true;
       this.#opened = { database, s: prepareStatements(database) };
     } catch (error) {
@@ -189,9 +231,11 @@ class SqliteStorage implements Storage {
     durable: boolean,
     changes: readonly Change[],
     work: (s: Statements) => Value,
+    refusable = false,
   ): Promise<Outcome<Value>> {
     try {
       const { database, s } = this.#open();
+      this.#spare(database);
       if (this.#synchronous !== durable) {
         database.exec(`PRAGMA synchronous = ${durable ? "FULL" : "NORMAL"}`);
         this.#synchronous = durable;
@@ -205,10 +249,27 @@ class SqliteStorage implements Storage {
       return done(value);
     } catch (error) {
       this.#undo(error, changes);
+      if (isFull(error) && this.#reserve.release() && !refusable) return this.#transaction(durable, changes, work);
       const failure = failed("write", error);
       // The honest word when a flush failed: if a crash comes now, nobody can take back what did reach the disk.
       return this.#doubtful.size > 0 ? temporary("3.1", `${failure.text}; it may have the message`) : failure;
     }
+  }
+
+  /** On a full disk what the log takes up is used over and over, and the rest stays for the file. */
+  #spare(database: DatabaseSync): void {
+    if (this.#isSparing === this.#reserve.isOut) return;
+    this.#isSparing = this.#reserve.isOut;
+    database.exec(`PRAGMA wal_autocheckpoint = ${this.#isSparing ? fullCheckpointPages : checkpointPages}`);
+    if (this.#isSparing) emptyLog(database);
+  }
+
+  /** The file does not shrink: what it has free is as good as room on the disk. */
+  async #hasRoomAgain(): Promise<boolean> {
+    this.#reserve.retake();
+    if (!this.#reserve.isOut) return true;
+    const free = await this.#read((s) => rowOf<{ pages: number }>(s.freePages)?.pages ?? 0);
+    return free.kind === "done" && free.value >= roomPages;
   }
 
   #undo(error: unknown, changes: readonly Change[]): void {
@@ -241,6 +302,8 @@ function emptyLog(database: DatabaseSync): void {
     if (!isFull(error)) throw error;
   }
 }
+
+const diskFull = temporary("3.1", "cannot write the queue: its disk is full");
 
 function failed(what: string, error: unknown) {
   if (!isPassing(error)) throw error;

@@ -80,6 +80,23 @@ test("openSqliteStorage() rolls a full disk back whole, and goes on when there i
   await storage.close();
 });
 
+test("openSqliteStorage() gives out its reserve when the disk is full, and takes new mail when it has it again", async () => {
+  const place = folder();
+  const reserve = join(place, "reserve");
+  const { storage } = value(await openSqliteStorage(place, at, 60));
+  assert.ok(existsSync(reserve));
+  const big = (body: number): Change => ({ kind: "chunk", body, number: 0, octets: Buffer.alloc(262_144) });
+  const mail = [messageTo(1, ["a.org"], { body: 1 }), big(1)];
+  assert.equal((await storage.apply(mail, true)).kind, "temporary");
+  assert.equal(existsSync(reserve), false);
+  assert.equal(storage.isShort, true);
+  value(await storage.apply([messageTo(2, ["b.org"])]));
+  value(await storage.apply([messageTo(3, ["b.org"])], true)); // this disk has room: it was the file that had none
+  assert.equal(storage.isShort, false);
+  assert.ok(existsSync(reserve));
+  await storage.close();
+});
+
 test("openSqliteStorage() sets a file aside that is none", async () => {
   const place = folder();
   writeFileSync(databaseFile(place), "this is no database, whatever its name says".repeat(100));

@@ -201,6 +201,14 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
     await storage.close();
   });
 
+  check("releases nothing of a message that is not held: what is claimed stays so", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org", "b.org"])]));
+    assert.equal((await claimAll(storage, at, 1)).length, 1);
+    value(await storage.apply([{ kind: "release", message: 1, claimed: [] }]));
+    assert.equal((await claimAll(storage, at)).length, 1);
+    await storage.close();
+  });
+
   check("makes what waits due now, and clamps times that are too far", async (storage) => {
     value(await storage.apply([messageTo(1, ["a.org"])]));
     await claimAll(storage, at);
@@ -235,6 +243,17 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
       value(await storage.recipients(1, 5, 9)).map(({ number }) => number),
       [6, 7],
     );
+  });
+
+  check("remembers a mark across a crash, together with what it was written with", async (before) => {
+    assert.equal(value(await before.isMarked("here 1")), false);
+    value(await before.apply([messageTo(1, []), { kind: "mark", name: "here 1" }]));
+    value(await before.apply([{ kind: "mark", name: "here 1" }]));
+    const storage = await crash(before);
+    assert.equal(value(await storage.isMarked("here 1")), true);
+    assert.equal(value(await storage.isMarked("here 2")), false);
+    assert.ok(value(await storage.message(1)));
+    await storage.close();
   });
 
   check("remembers the clock across a crash", async (before) => {

@@ -90,7 +90,7 @@ export type Change =
   | { readonly kind: "unclaim"; readonly message: number; readonly number: number }
   /** Nothing of it is claimed until released. */
   | { readonly kind: "hold"; readonly message: number }
-  /** `claimed`: recipients the caller still has. */
+  /** `claimed`: recipients the caller still has. Does nothing to a message that is not held. */
   | { readonly kind: "release"; readonly message: number; readonly claimed: readonly number[] }
   /** What waits of it is due now. */
   | { readonly kind: "retry"; readonly message: number; readonly nowMs: number }
@@ -105,7 +105,9 @@ export type Change =
   /** The clock went back: nothing waits beyond `latestMs`. Goes through everything that waits. */
   | { readonly kind: "clamp"; readonly latestMs: number }
   /** What the wall clock says, to recognise a jump across a restart. */
-  | { readonly kind: "clock"; readonly nowMs: number };
+  | { readonly kind: "clock"; readonly nowMs: number }
+  /** Something was done, for good: an import says so in the same batch as what it brings, and brings nothing twice. */
+  | { readonly kind: "mark"; readonly name: string };
 
 export interface Claim {
   readonly channel: ChannelName;
@@ -174,8 +176,13 @@ export interface Storage {
   readonly lastClockMs: number;
   /** A number no message and no body had before, nor has after any crash. Reserved in blocks by `apply`. */
   nextId(): number;
-  /** All changes or none, in order; "done" once they survive power loss (bodies on their way, claims: not promised). */
-  apply(changes: readonly Change[]): Promise<Outcome<undefined>>;
+  /**
+   * All changes or none, in order; "done" once they survive power loss (bodies on their way, claims: not promised).
+   * `refusable`: that includes new mail, which is not worth the last space.
+   */
+  apply(changes: readonly Change[], refusable?: boolean): Promise<Outcome<undefined>>;
+  /** Whether the disk is full, and what is not `refusable` is written into space that was kept for it. */
+  readonly isShort?: boolean;
 
   /** Takes recipients that are due, of many destinations in turn. After a start everything is unclaimed. */
   claim(claim: Claim): Promise<Outcome<readonly ClaimedRecipient[]>>;
@@ -195,5 +202,6 @@ export interface Storage {
   /** Those still to be delivered, above `after`. */
   recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>>;
   counts(): Promise<Outcome<Counts>>;
+  isMarked(name: string): Promise<Outcome<boolean>>;
   close(): Promise<void>;
 }
