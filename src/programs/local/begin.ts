@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
+import { dirname } from "node:path";
 import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
@@ -73,6 +74,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     if (assignmentsVersion(facts.usersFolder) !== version) readAgain();
   };
 
+  const serverRoot = facts.embedded ? dirname(facts.usersFolder) : undefined;
   const workers = createWorkers({
     facts,
     mailFolders: () => settings.mailfolders,
@@ -80,7 +82,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     mostOfOneUser: () => Math.max(1, Math.floor(settings.concurrencylocal * shareOfOneUser)),
     start: (plan, options) => {
       const child = launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
-      return createWorker(child, { ...options, openFolder });
+      return createWorker(child, { ...options, openFolder, serverRoot });
     },
     log: given.log,
   });

@@ -235,7 +235,7 @@ const programs: readonly { line: string; report: string }[] = [
   {
     line: "|env | grep = | cut -d= -f1 | grep -v '^_$' | sort | tr '\\n' ' '",
     report:
-      "KDTLINE EXT EXT2 EXT3 EXT4 HOME HOST HOST2 HOST3 HOST4 LOCAL NEWSENDER PATH PWD RECIPIENT RPLINE SENDER UFLINE USER did 0+0+1\n",
+      "KDTLINE EXT EXT2 EXT3 EXT4 HOME HOST HOST2 HOST3 HOST4 LOCAL NEWSENDER PATH POSTERN_ROOT PWD RECIPIENT RPLINE SENDER UFLINE USER did 0+0+1\n",
   },
   { line: "|echo no; exit 100", report: "Dno\n" },
   { line: "|echo later >&2; exit 111", report: "Zlater\n" },
@@ -252,7 +252,7 @@ for (const { line, report: expected } of programs) {
   });
 }
 
-test("a program that never ends holds up nobody else, and ends with its worker", async () => {
+test("§17.51 a program that never ends holds up nobody else, and ends with its worker", async () => {
   const queue = await Queue.connect();
   writeFileSync(join(root, "home/.qmail-stuck"), "|echo $$ >pid; exec sleep 1000\n");
   writeFileSync(join(root, "home/.qmail-files"), "./box\n");
@@ -304,7 +304,7 @@ test("every message is stored exactly once, whoever is killed while it is delive
 });
 
 const isRoot = process.getuid?.() === 0;
-test("as root, a user's mail and programs are that user's alone", { skip: !isRoot && "needs root" }, async () => {
+test("§17.53 §17.54 as root, a user's mail and programs are that user's alone", { skip: !isRoot && "needs root" }, async () => {
   chmodSync(root, 0o711);
   const home = join(root, "other");
   makeMaildir(nodeFiles, join(home, "Maildir"));

@@ -39,6 +39,8 @@ export interface Worker {
 export interface WorkerOptions {
   /** Who programs run as; absent: as we do. */
   readonly as: Ids | undefined;
+  /** Where programs of ours find the server, in embedded mode. */
+  readonly serverRoot: string | undefined;
   /** Opens a folder by a worker's own descriptor; fails unless it is on that device. */
   readonly openFolder: (pid: number, descriptor: number, device: number) => Outcome<number>;
   readonly whenClosed: (why: string) => void;
@@ -113,7 +115,8 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
       answer(0, true, ""); // abandoned: nobody waits for it
     else if ([command, home, ...environment].some((text) => text.includes("\0"))) return "broken";
     else {
-      const program = { as: options.as, command, home, workerPid: pid, file, environment };
+      const { as, serverRoot } = options;
+      const program = { as, serverRoot, command, home, workerPid: pid, file, environment };
       programs.set(
         frame.stream,
         startUserProgram(program, (end) => answer(end.exitCode, end.signalled, end.output)),

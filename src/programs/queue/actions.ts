@@ -12,6 +12,8 @@ export class Actions {
   }
 
   async apply(action: Action, messages: readonly ListedMessage[]): Promise<void> {
+    // What was claimed before it was held must not be released while it is on its way: it would be claimed twice.
+    if (action === "release") await this.#core.claimsEnd();
     for (const message of messages) {
       if (action === "retry") this.#retry(message);
       else if (action === "hold") this.#hold(message);

@@ -1,5 +1,5 @@
 import type { Job } from "../../protocol/schedule/scheduler.ts";
-import { isVerp } from "../../protocol/verp.ts";
+import { isVerp, xverpOf } from "../../protocol/verp.ts";
 import type { ClaimedRecipient, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
 
 /** A recipient in memory. */
@@ -118,10 +118,13 @@ export function addEntry(active: Active, recipient: ClaimedRecipient): Entry {
     destination,
     arrivedMs,
     attempts,
-    alone: isVerp(active.message.reversePath),
+    shares: sharing(active.message.reversePath),
     running: false,
     breaks: 0,
   };
   active.entries.set(number, entry);
   return entry;
 }
+
+const sharing = (reversePath: string): Entry["shares"] =>
+  isVerp(reversePath) ? (xverpOf(reversePath) ? "XVERP" : "never") : "always";

@@ -28,7 +28,7 @@ async function run(
 const names = (events: readonly { event: string }[]) =>
   events.map(({ event }) => event).filter((event) => ["new", "bounce", "end", "triple bounce"].includes(event));
 
-test("queue sends one bounce of all failed recipients, in order, behind qmail's text", async () => {
+test("§17.215 queue sends one bounce of all failed recipients, in order, behind qmail's text", async () => {
   const { local, events } = await run({ bounceformat: "qsbmf" }, "me@here.org", [
     "x@far.org",
     "u@here.org",
@@ -77,7 +77,7 @@ test("queue sends multipart/report by default, whose parts end where they should
   assert.equal(local.deliveries[0]?.octets, body.length);
 });
 
-test("queue bounces a double bounce to its postmaster, and a triple one to nobody", async () => {
+test("§17.219 §17.220 queue bounces a double bounce to its postmaster, and a triple one to nobody", async () => {
   const double = await run({ bounceformat: "qsbmf" }, "", ["x@far.org"]);
   assert.deepEqual(double.local.deliveries[0]?.forwardPaths, ["postmaster@here.org"]);
   assert.equal(double.local.deliveries[0]?.reversePath, "#@[]");
@@ -96,7 +96,7 @@ test("queue follows a bounce that bounces to its end", async () => {
   );
 });
 
-test("queue bounces a VERP message to the plain address, naming recipients as they were written", async () => {
+test("§17.221 queue bounces a VERP message to the plain address, naming recipients as they were written", async () => {
   const { local } = await run({ virtualdomains: "v.org:pre\nx.org:", bounceformat: "qsbmf" }, "l-@here.org-@[]", [
     "u@x.org",
   ]);
@@ -104,7 +104,7 @@ test("queue bounces a VERP message to the plain address, naming recipients as th
   assert.match(local.deliveries[0]?.body ?? "", /\nReturn-Path: <l-@here.org>\n/);
 });
 
-test("queue cuts the virtual prefix from the recipient of a bounce", async () => {
+test("§17.217 queue cuts the virtual prefix from the recipient of a bounce", async () => {
   const bench = startQueue(new MemoryStorage(), settings({ virtualdomains: "v.org:pre", bounceformat: "qsbmf" }));
   const local = new Deliverer(bench.queue, "local", (forwardPath) =>
     forwardPath === "pre-u@v.org" ? { letter: "D", text: "no\n" } : delivers(),
@@ -128,7 +128,7 @@ for (const format of ["dsn", "qsbmf"]) {
   });
 }
 
-test("queue gives up a message over its lifetime at its next attempt, with qmail's sentence", async () => {
+test("§17.32 queue gives up a message over its lifetime at its next attempt, with qmail's sentence", async () => {
   const { clock, queue, smtpd } = startQueue(
     new MemoryStorage(),
     settings({ queuelifetime: "300", bounceformat: "qsbmf" }),

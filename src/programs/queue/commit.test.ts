@@ -45,3 +45,31 @@ test("while what has happened cannot be written, new mail is refused and does no
   assert.deepEqual(verdicts, ["temporary", "required", "done"]);
   assert.deepEqual(applied, [1, 3, 4]);
 });
+
+test("on a full disk new mail is refused, and what has happened is written all the same: nothing pauses", async () => {
+  const clock: Clock = {
+    wallMs: () => 0,
+    steadyMs: () => 0,
+    soon: (call) => void setImmediate(call),
+    after: () => () => {},
+  };
+  const store = Object.assign(new MemoryStorage(), {
+    isShort: true,
+    apply: async (_changes: readonly Change[], refusable?: boolean): Promise<Outcome<undefined>> =>
+      refusable && store.isShort ? temporary("3.1", "cannot write the queue: its disk is full") : done(undefined),
+  });
+  const told: string[] = [];
+  const committer = new Committer(store, clock, (trouble, failure) => told.push(`${trouble}: ${failure?.text}`));
+  const verdicts: string[] = [];
+  const both = async (): Promise<void> => {
+    committer.offer([{ kind: "end", message: 1 }], ({ kind }) => verdicts.push(kind));
+    committer.require([{ kind: "end", message: 2 }], () => verdicts.push("written"));
+    await committer.flushed();
+  };
+  await both();
+  await both();
+  store.isShort = false;
+  await both();
+  assert.deepEqual(verdicts, ["temporary", "written", "temporary", "written", "done", "written"]);
+  assert.deepEqual(told, ["refusing: cannot write the queue: its disk is full", "none: undefined"]);
+});

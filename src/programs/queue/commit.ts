@@ -12,6 +12,9 @@ interface Group {
 
 const retryMs = 1_000;
 
+/** What the store takes: everything, all but new mail, nothing. */
+export type Trouble = "none" | "refusing" | "stuck";
+
 /**
  * Group commit: everything that was handed over in one turn of the loop becomes one transaction, and one flush. Who
  * handed it over learns the result only then.
@@ -19,14 +22,14 @@ const retryMs = 1_000;
 export class Committer {
   readonly #storage: Storage;
   readonly #clock: Clock;
-  /** Told when the store cannot be written, and (`undefined`) when it can be again. */
-  readonly #trouble: (failure: Failure | undefined) => void;
+  readonly #trouble: (trouble: Trouble, failure: Failure | undefined) => void;
   #groups: Group[] = [];
   #idle: (() => void)[] = [];
   #running = false;
-  #troubled = false;
+  #now: Trouble = "none";
 
-  constructor(storage: Storage, clock: Clock, trouble: (failure: Failure | undefined) => void) {
+  /** `trouble` is told of each change; a failure when it begins. */
+  constructor(storage: Storage, clock: Clock, trouble: (trouble: Trouble, failure: Failure | undefined) => void) {
     this.#storage = storage;
     this.#clock = clock;
     this.#trouble = trouble;
@@ -67,7 +70,10 @@ export class Committer {
       const idle = this.#idle;
       this.#groups = [];
       this.#idle = [];
-      const outcome = await this.#apply(groups);
+      const outcome = await this.#apply(
+        groups,
+        groups.some(({ refused }) => refused),
+      );
       if (outcome.kind === "done") for (const group of groups) group.written();
       else await this.#refuse(groups, outcome);
       for (const resolve of idle) resolve();
@@ -78,11 +84,10 @@ export class Committer {
 
   /** New mail is refused, which may be all it takes to write down the rest: ending messages needs hardly any room. */
   async #refuse(groups: readonly Group[], failure: Failure): Promise<void> {
-    this.#tell(failure);
     const required = refuseOffers(groups, failure);
     if (required.length === 0) return;
     for (;;) {
-      const outcome = await this.#apply(required);
+      const outcome = await this.#apply(required, false);
       if (outcome.kind === "done") break;
       this.#groups = refuseOffers(this.#groups, outcome); // who came meanwhile: nobody knows how long this lasts
       await pause(this.#clock, retryMs);
@@ -90,17 +95,20 @@ export class Committer {
     for (const group of required) group.written();
   }
 
-  async #apply(groups: readonly Group[]): Promise<Outcome<undefined>> {
-    const outcome = await this.#storage.apply(groups.flatMap(({ changes }) => changes));
-    this.#tell(outcome.kind === "done" ? undefined : outcome);
+  async #apply(groups: readonly Group[], refusable: boolean): Promise<Outcome<undefined>> {
+    const changes = groups.flatMap((group) => group.changes);
+    const outcome = await this.#storage.apply(changes, refusable);
+    const { isShort } = this.#storage;
+    if (outcome.kind !== "done") this.#tell(refusable && isShort ? "refusing" : "stuck", outcome);
+    else this.#tell(refusable || !isShort || this.#now === "none" ? "none" : "refusing");
     return outcome;
   }
 
-  #tell(failure: Failure | undefined): void {
-    if (!failure && !this.#troubled) return;
-    const first = !this.#troubled;
-    this.#troubled = failure !== undefined;
-    if (first || !failure) this.#trouble(failure);
+  #tell(trouble: Trouble, failure?: Failure): void {
+    if (trouble === this.#now) return;
+    const first = this.#now === "none";
+    this.#now = trouble;
+    this.#trouble(trouble, first ? failure : undefined);
   }
 }
 

@@ -48,6 +48,8 @@ export class Core {
   waits: (channel: ChannelName, dueMs: number) => void = () => {};
   roomCame: (channel: ChannelName) => void = () => {};
   blocked: (channel: ChannelName, destination: string) => void = () => {};
+  /** Set by who claims: resolves when all that was claimed so far is in memory. */
+  claimsEnd: () => Promise<unknown> = async () => {};
 
   constructor({ storage, clock, settings, log, uid }: CoreOptions) {
     this.storage = storage;
@@ -58,10 +60,10 @@ export class Core {
     this.router = createRouter(settings);
     this.scheduler = new Scheduler(limitsOf(settings));
     this.watch = new ClockWatch(clock.wallMs(), clock.steadyMs(), storage.lastClockMs);
-    this.committer = new Committer(storage, clock, (failure) => {
+    this.committer = new Committer(storage, clock, (trouble, failure) => {
       if (failure) log({ event: "alert", text: `${failure.text}; refusing new mail until it can be written again` });
-      else log({ event: "warning", text: "the queue can be written again" });
-      this.step({ kind: "pause", paused: failure !== undefined });
+      else if (trouble === "none") log({ event: "warning", text: "the queue can be written again" });
+      this.step({ kind: "pause", paused: trouble === "stuck" });
     });
   }
 

@@ -10,6 +10,7 @@ import {
   deliveryCredit,
   deliveryWindowOctets,
   ended,
+  expandsVerp,
   forward,
   maxReportOctets,
   report,
@@ -62,6 +63,7 @@ const maxBreaks = 3;
 const readAgainMs = 1_000;
 const idleLookMs = 20;
 const noReport: Report = { letter: "Z", status: "3.0", text: "The delivery ended without a report.\n" };
+const oneByOne = "Not tried: there the recipients need one delivery each.\n";
 const died: Report = { letter: "Z", status: "3.0", text: "The program that delivers ended unexpectedly.\n" };
 
 /** Carries deliveries to `local` and `remote`, and their results to who settles them. */
@@ -156,7 +158,8 @@ export class Dispatch {
       octets: messageOctets(message),
       bodyKind: message.bodyKind,
       attempt: entries.reduce((most, { attempts }) => Math.max(most, attempts), 0) + 1,
-      reversePath: expandVerp(message.reversePath, entries[0]?.forwardPath ?? ""),
+      reversePath:
+        entries.length > 1 ? message.reversePath : expandVerp(message.reversePath, entries[0]?.forwardPath ?? ""),
       numbers: entries.map(({ number }) => number),
       forwardPaths: entries.map(({ forwardPath }) => forwardPath),
     });
@@ -226,7 +229,7 @@ export class Dispatch {
         return hold(peer, running, frame.payload) ? onReport(running, frame.payload) : "broken";
       case ended.type: {
         const fields = ended.decode(frame.payload);
-        if (!fields || fields.reached > brokeOff) return "broken";
+        if (!fields || fields.reached > expandsVerp) return "broken";
         peer.streams.delete(frame.stream);
         peer.heldOctets -= running.heldOctets;
         if (fields.reached === brokeOff) {
@@ -260,9 +263,24 @@ export class Dispatch {
       reported: reports.get(entry.number) ?? { ...noReport, forwards: [] },
     }));
     for (const entry of entries) entry.running = false;
-    this.#settler.settle(active, delivery.startedMs, results, whenWritten);
-    this.#core.step({ kind: "ended", delivery, reached, back: [] });
+    const untried = results.filter(({ entry }) => isUntried(running, entry));
+    for (const { logNumber } of untried) {
+      this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: oneByOne });
+    }
+    const tried = results.filter((result) => !untried.includes(result));
+    this.#settler.settle(active, delivery.startedMs, tried, whenWritten);
+    const back = this.#again(active, untried);
+    const answered = reached === expandsVerp ? 1 : reached;
+    this.#core.step({ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp });
     this.#core.logStatus();
+  }
+
+  /** Those that are to be done again at once: none of a message that is held. */
+  #again({ held }: Active, results: readonly { readonly entry: Entry }[]): readonly Entry[] {
+    const entries = results.map(({ entry }) => entry);
+    if (!held) return entries;
+    for (const { message, number } of entries) this.#core.unclaim(message, number);
+    return [];
   }
 
   #onClose(peer: Peer): void {
@@ -293,10 +311,7 @@ export class Dispatch {
     for (const { logNumber } of rest) {
       this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: died.text });
     }
-    const held = active.held ? rest : [];
-    for (const { entry } of held) this.#core.unclaim(entry.message, entry.number);
-    const back = active.held ? [] : rest.map(({ entry }) => entry);
-    this.#core.step({ kind: "ended", delivery, reached: 0, back });
+    this.#core.step({ kind: "ended", delivery, reached: 0, back: this.#again(active, rest) });
     this.#core.logStatus();
   }
 }
@@ -306,6 +321,10 @@ function nextStream(peer: Peer): number {
   while (peer.streams.has(peer.lastStream));
   return peer.lastStream;
 }
+
+/** Of several recipients with VERP, at a server that does not expand it, only the first is tried. */
+const isUntried = ({ active, entries, reports }: Running, { number, shares }: Entry): boolean =>
+  shares === "XVERP" && entries.length > 1 && reports.size > 0 && !reports.has(number) && !active.deleted;
 
 /** What of the message starts there and is in memory: prefix, body or suffix. */
 function octetsAt({ message, body }: Active, at: number): Uint8Array | undefined {

@@ -27,6 +27,8 @@ export class Filler {
   readonly #core: Core;
   readonly #settler: Settler;
   readonly #channels: Readonly<Record<ChannelName, ChannelFill>>;
+  /** Claims under way, until what they took is in memory. */
+  readonly #claims = new Set<Promise<unknown>>();
   #stopped = false;
 
   constructor(core: Core, settler: Settler) {
@@ -35,6 +37,7 @@ export class Filler {
     this.#channels = { local: emptyFill("local"), remote: emptyFill("remote") };
     core.roomCame = (channel) => this.poke(channel);
     core.waits = (channel, dueMs) => this.waits(channel, dueMs);
+    core.claimsEnd = () => Promise.all(this.#claims);
     core.blocked = (channel, destination) => {
       if (core.trustsAges) void this.#endOverdue(channel, destination);
     };
@@ -91,17 +94,31 @@ export class Filler {
     fill.busy = true;
     while (!this.#stopped && fill.dueMs <= clock.wallMs() && this.#isWorthwhile(channel)) {
       fill.dueMs = Infinity; // what begins to wait from here on is seen by `waits`
-      const skip = this.#core.scheduler.full(channel);
-      const limit = Math.min(claimRecipients, this.#core.scheduler.room(channel));
-      const claimed = await storage.claim({ channel, nowMs: clock.wallMs(), limit, perDestination, skip });
-      if (claimed.kind === "done") await this.#schedule(claimed.value);
+      const claimed = await this.#during(this.#claim(channel));
       const due = await storage.nextDueMs(channel);
-      const ok = claimed.kind === "done" && due.kind === "done";
+      const ok = claimed && due.kind === "done";
       fill.dueMs = Math.min(fill.dueMs, ok ? (due.value ?? Infinity) : clock.wallMs() + claimAgainMs);
       await new Promise((resolve) => clock.soon(() => resolve(undefined))); // mail comes in between
     }
     fill.busy = false;
     this.#setTimer(fill);
+  }
+
+  async #during<Result>(claim: Promise<Result>): Promise<Result> {
+    this.#claims.add(claim);
+    const result = await claim;
+    this.#claims.delete(claim);
+    return result;
+  }
+
+  /** Whether it could be done. */
+  async #claim(channel: ChannelName): Promise<boolean> {
+    const { storage, clock, scheduler } = this.#core;
+    const skip = scheduler.full(channel);
+    const limit = Math.min(claimRecipients, scheduler.room(channel));
+    const claimed = await storage.claim({ channel, nowMs: clock.wallMs(), limit, perDestination, skip });
+    if (claimed.kind === "done") await this.#schedule(claimed.value);
+    return claimed.kind === "done";
   }
 
   async #schedule(claimed: readonly ClaimedRecipient[]): Promise<void> {
@@ -138,24 +155,28 @@ export class Filler {
 
   /** A destination that stays out of reach must not keep its mail beyond the lifetime. */
   async #endOverdue(channel: ChannelName, destination: string): Promise<void> {
-    const { storage, clock, settings } = this.#core;
-    for (;;) {
-      const nowMs = clock.wallMs();
-      const arrivedBeforeMs = nowMs - settings.queuelifetime * 1_000;
-      const overdue = { channel, destination, nowMs, arrivedBeforeMs, limit: claimRecipients };
+    do
       await this.#core.committer.flushed(); // what waited in memory is back on disk
-      const claimed = await storage.claimOverdue(overdue);
-      if (claimed.kind !== "done" || claimed.value.length === 0) return;
-      for (const recipient of claimed.value) {
-        const active = await this.#activate(recipient.message);
-        if (!active) this.#giveBack(recipient);
-        if (!active || active.held || active.deleted || active.entries.has(recipient.number)) continue;
-        const entry = addEntry(active, recipient);
-        const text = `Sorry, ${destination} could not be reached. (#4.4.1)\n${tooLong}`;
-        const reported = { letter: "D", status: "4.7", text, forwards: [] };
-        this.#settler.settle(active, nowMs, [{ entry, reported }], () => {});
-      }
+    while ((await this.#during(this.#endSome(channel, destination))) > 0);
+  }
+
+  async #endSome(channel: ChannelName, destination: string): Promise<number> {
+    const { storage, clock, settings } = this.#core;
+    const nowMs = clock.wallMs();
+    const arrivedBeforeMs = nowMs - settings.queuelifetime * 1_000;
+    const overdue = { channel, destination, nowMs, arrivedBeforeMs, limit: claimRecipients };
+    const claimed = await storage.claimOverdue(overdue);
+    if (claimed.kind !== "done") return 0;
+    for (const recipient of claimed.value) {
+      const active = await this.#activate(recipient.message);
+      if (!active) this.#giveBack(recipient);
+      if (!active || active.held || active.deleted || active.entries.has(recipient.number)) continue;
+      const entry = addEntry(active, recipient);
+      const text = `Sorry, ${destination} could not be reached. (#4.4.1)\n${tooLong}`;
+      const reported = { letter: "D", status: "4.7", text, forwards: [] };
+      this.#settler.settle(active, nowMs, [{ entry, reported }], () => {});
     }
+    return claimed.value.length;
   }
 }
 

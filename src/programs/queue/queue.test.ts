@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Event } from "../../protocol/event/event.ts";
 import { temporary } from "../../protocol/outcome.ts";
+import { expandsVerp } from "../../protocol/wire/delivery.ts";
 import { abandon, submissionCredit } from "../../protocol/wire/submission.ts";
 import { MemoryStorage } from "../../services/storage/memory.ts";
 import { value } from "../../services/storage/storage.testing.ts";
@@ -26,7 +27,7 @@ test("queue stores, delivers and forgets a message", async () => {
   assert.deepEqual(texts(events), ["new", "info", "starting", "delivery", "end"]);
 });
 
-test("queue says stored only after the commit", async () => {
+test("§17.12 queue says stored only after the commit", async () => {
   const storage = new MemoryStorage();
   const { clock, smtpd } = startQueue(storage);
   await clock.settle();
@@ -158,7 +159,7 @@ test("queue throws mail for an empty local part away, and keeps duplicates", asy
   assert.equal(texts(events).filter((event) => event === "end").length, 2);
 });
 
-test("queue retries by qmail's rule and tells the attempt", async () => {
+test("§17.30 queue retries by qmail's rule and tells the attempt", async () => {
   const { clock, queue, smtpd } = startQueue(new MemoryStorage());
   const remote = new Deliverer(queue, "remote", () => ({ letter: "Z", text: "later\n", reached: 1 }));
   smtpd.submit("x\n", ["a@far.org"]);
@@ -197,6 +198,38 @@ test("queue gives recipients of one destination to remote together, VERP ones al
     ["list-a=far.org@here.org", "list-b=far.org@here.org"],
   );
 });
+
+for (const { peer, tried, expected } of [
+  { peer: "expands it", tried: 3, expected: ["list-a=far.org@here.org a", "list-@here.org-@[] b,c,d"] },
+  {
+    peer: "no longer does",
+    tried: 1,
+    expected: [
+      "list-a=far.org@here.org a",
+      "list-@here.org-@[] b,c,d",
+      "list-c=far.org@here.org c",
+      "list-d=far.org@here.org d",
+    ],
+  },
+]) {
+  test(`queue gives recipients with VERP to remote together where the destination ${peer}`, async () => {
+    const settings = settingsOf({ concurrencydestination: "1" });
+    const { clock, queue, smtpd, events } = startQueue(new MemoryStorage(), settings);
+    const remote = new Deliverer(queue, "remote", (_, { numbers }) => ({
+      letter: "K",
+      text: "taken\n",
+      reached: numbers.length > tried ? 1 : expandsVerp,
+    }));
+    remote.tries = tried;
+    smtpd.submit("x\n", ["a@far.org", "b@far.org", "c@far.org", "d@far.org"], "list-@here.org-@[]");
+    await clock.settle();
+    const shown = remote.deliveries.map(
+      ({ reversePath, forwardPaths }) => `${reversePath} ${forwardPaths.map((path) => path[0]).join()}`,
+    );
+    assert.deepEqual(shown, expected);
+    assert.equal(texts(events).at(-1), "end");
+  });
+}
 
 test("queue delivers again at once what a broken channel left open, and defers it when that repeats", async () => {
   const { clock, queue, smtpd, events } = startQueue(new MemoryStorage());
@@ -264,7 +297,7 @@ test("queue does not queue the forwards of a delivery that is to be repeated", a
   assert.equal(remote.deliveries.length, 0);
 });
 
-test("queue stops: no new deliveries, running ones end, the rest stays", async () => {
+test("§17.40 queue stops: no new deliveries, running ones end, the rest stays", async () => {
   const storage = new MemoryStorage();
   const settings = settingsOf({ locals: "here.org", concurrencylocal: "1" });
   const { clock, queue, smtpd } = startQueue(storage, settings);

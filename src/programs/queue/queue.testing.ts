@@ -174,8 +174,14 @@ export interface Fate {
 export class Deliverer extends FakePeer {
   readonly deliveries: Delivered[] = [];
   fate: (forwardPath: string, delivery: Delivered) => Fate | undefined;
+  /** Of the recipients of a delivery, at most so many are reported. */
+  tries = Number.POSITIVE_INFINITY;
 
-  constructor(queue: Queue, name: "local" | "remote", fate: (forwardPath: string) => Fate | undefined) {
+  constructor(
+    queue: Queue,
+    name: "local" | "remote",
+    fate: (forwardPath: string, delivery: Delivered) => Fate | undefined,
+  ) {
     super(queue, name);
     this.fate = fate;
     this.onFrame = (frame) => this.#take(frame);
@@ -212,7 +218,7 @@ export class Deliverer extends FakePeer {
     const fates = delivery.forwardPaths.map((forwardPath) => this.fate(forwardPath, delivery));
     if (fates.some((fate) => !fate)) return;
     delivery.answered = true;
-    for (const [at, fate] of fates.entries()) {
+    for (const [at, fate] of fates.slice(0, this.tries).entries()) {
       for (const { reversePath, prefix, forwardPaths } of fate?.forwards ?? []) {
         this.send(forward.encode(delivery.stream, { reversePath, prefix: Buffer.from(prefix), forwardPaths }));
       }

@@ -3,6 +3,7 @@ import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { a, aaaa, accepted, answer, died, type Given, mx, play, said } from "../../../test/support/remote-play.ts";
 import { die, startSmtpPeer } from "../../../test/support/smtp-peer.ts";
+import { title } from "../../../test/support/title.ts";
 
 const noConnection = (...reasons: string[]) =>
   `Z4.1 Sorry, I wasn't able to establish an SMTP connection. (#4.4.1)\n${reasons.map((why) => `${why}\n`).join("")}`;
@@ -16,7 +17,7 @@ interface Row extends Given {
 
 const way: Row[] = [
   {
-    name: "goes on to the next host when one cannot be reached",
+    name: "§17.163 goes on to the next host when one cannot be reached",
     to: ["c@two.example"],
     peers: { "127.0.0.3": {} },
     reports: [accepted("127.0.0.3")],
@@ -24,7 +25,7 @@ const way: Row[] = [
   },
   ...(["554 no", "421 no"] as const).map(
     (reply): Row => ({
-      name: `goes on to the next host when one greets with ${reply}`,
+      name: `§17.163 §17.164 goes on to the next host when one greets with ${reply}`,
       to: ["c@two.example"],
       peers: { "127.0.0.2": { script: { connect: reply } }, "127.0.0.3": {} },
       reports: [accepted("127.0.0.3")],
@@ -52,14 +53,14 @@ const way: Row[] = [
     reached: 1,
   },
   {
-    name: "takes the word of the host that refused the sender",
+    name: "§17.163 takes the word of the host that refused the sender",
     to: ["c@two.example"],
     peers: { "127.0.0.2": { script: { MAIL: "451 no" } }, "127.0.0.3": {} },
     reports: [`Z0.0 Connected to 127.0.0.2 but sender was rejected.\n${said("451 no")}`],
     reached: 1,
   },
   {
-    name: "fails for good when all hosts refuse for good",
+    name: "§17.164 fails for good when all hosts refuse for good",
     to: ["c@two.example"],
     peers: { "127.0.0.2": { script: { connect: "554 no" } }, "127.0.0.3": { script: { connect: "554 never" } } },
     reports: [`D0.0 Connected to 127.0.0.2 but greeting failed.\n${said("554 no")}`],
@@ -87,7 +88,7 @@ const way: Row[] = [
     reached: 2,
   },
   {
-    name: "draws among equals",
+    name: "§17.158 draws among equals",
     to: ["c@equal.example"],
     rules: { "equal.example MX": answer(mx(10, "mx1.example"), mx(10, "mx2.example")) },
     peers: { "127.0.0.2": {}, "127.0.0.3": {} },
@@ -139,7 +140,7 @@ const way: Row[] = [
     reached: 0,
   },
   {
-    name: "fails a domain that does not exist",
+    name: "§17.162 fails a domain that does not exist",
     to: ["c@no\xe9.example"],
     reports: ["D1.2 Sorry, I couldn't find any host named no?.example. (#5.1.2)\n"],
     reached: 0,
@@ -152,7 +153,7 @@ const way: Row[] = [
     reached: 0,
   },
   {
-    name: "waits for DNS that fails",
+    name: "§17.162 waits for DNS that fails",
     to: ["c@servfail.example"],
     rules: { "servfail.example *": { kind: "servfail" } },
     reports: ["Z4.3 Sorry, I couldn't find any host by that name. (#4.4.3)\nDNS servers failed (SERVFAIL)\n"],
@@ -176,7 +177,7 @@ const way: Row[] = [
     reached: 1,
   },
   {
-    name: "does not deliver to itself",
+    name: "§17.160 does not deliver to itself",
     to: ["c@loop.example"],
     rules: { "loop.example MX": answer(mx(10, "self.example"), mx(20, "mx1.example")) },
     reports: [
@@ -185,7 +186,7 @@ const way: Row[] = [
     reached: 0,
   },
   {
-    name: "delivers to what is preferred to itself",
+    name: "§17.159 delivers to what is preferred to itself",
     to: ["c@backup.example"],
     rules: { "backup.example MX": answer(mx(10, "mx1.example"), mx(20, "self.example")) },
     reports: [accepted()],
@@ -216,7 +217,7 @@ const way: Row[] = [
 ];
 
 for (const { name, to = ["c@d.example"], reports, reached, ...given } of way) {
-  test(`remote ${name}`, async () => {
+  test(title("remote", name), async () => {
     await using playing = await play(given);
     const answered = await playing.queue.deliver({ body: "Subject: x\n\n.\nbody\n", forwardPaths: to });
     assert.deepEqual(answered, { reports, reached });
@@ -224,6 +225,22 @@ for (const { name, to = ["c@d.example"], reports, reached, ...given } of way) {
 }
 
 const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"));
+
+for (const { offers, taken, reached } of [
+  { offers: ["XVERP"], taken: [["l@s.example", ["c@d.example", "e@d.example"]]], reached: 4 },
+  { offers: [], taken: [["l-c=d.example@s.example", ["c@d.example"]]], reached: 1 },
+]) {
+  const how = offers.length > 0 ? "at once to a peer that offers XVERP" : "the first only to one that does not";
+  test(`§17.223 remote gives recipients with VERP ${how}`, async () => {
+    await using playing = await play({ peers: { "127.0.0.2": { extensions: offers } } });
+    const forwardPaths = ["c@d.example", "e@d.example"];
+    const answered = await playing.queue.deliver({ body: "x\n", forwardPaths, reversePath: "l-@s.example-@[]" });
+    const [, expected] = taken[0] ?? [];
+    assert.deepEqual(answered, { reports: [...(expected ?? [])].map(() => accepted()), reached });
+    const received = playing.peer().received.map(({ reversePath, forwardPaths: paths }) => [reversePath, paths]);
+    assert.deepEqual(received, taken);
+  });
+}
 
 test("remote delivers to a host with IPv6 only", { skip: !hasIpv6 && "needs ::1" }, async () => {
   const rules = { "six.example MX": answer(mx(10, "six.example")), "six.example AAAA": aaaa("::1") };
@@ -239,7 +256,7 @@ test("remote falls back to IPv4", async () => {
   assert.deepEqual(reports, [accepted()]);
 });
 
-test("remote goes where smtproutes says, though it be this host", async () => {
+test("§17.161 remote goes where smtproutes says, though it be this host", async () => {
   await using peer = await startSmtpPeer();
   const routes = new Map([["d.example", { host: "127.0.0.1", port: peer.port }]]);
   await using playing = await play({ peers: {}, config: { routes } });

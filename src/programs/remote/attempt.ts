@@ -4,9 +4,11 @@ import { prefersQmtp } from "../../protocol/mx/mxps.ts";
 import type { Failure } from "../../protocol/outcome.ts";
 import type { Transaction } from "../../protocol/smtp/client.ts";
 import { deferred, type Fate, failed } from "../../protocol/smtp/client-fate.ts";
+import { expandVerp, isVerp } from "../../protocol/verp.ts";
+import { expandsVerp } from "../../protocol/wire/delivery.ts";
 import type { Dns } from "../../services/dns/dns.ts";
 import type { Body } from "./body.ts";
-import { Connection, type Delivered, type Opened, type Shared, type Target } from "./connection.ts";
+import { Connection, type Opened, type Shared, type Target } from "./connection.ts";
 import type { DeadHosts } from "./dead-hosts.ts";
 import { type Destination, findHosts } from "./hosts.ts";
 import type { IdleConnections } from "./idle.ts";
@@ -30,10 +32,15 @@ export interface Job {
   isAbandoned(): boolean;
 }
 
-/** One fate for each recipient, or one for all. `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached. */
+/**
+ * One fate for each recipient that was tried, or one for all. `reached`: 0 nothing learnt of the destination, 1 it
+ * answered, 2 it could not be reached, 4 it answered, and expands VERP.
+ */
 export interface Verdict {
   readonly fates: readonly Fate[];
-  readonly reached: 0 | 1 | 2;
+  readonly reached: 0 | 1 | 2 | typeof expandsVerp;
+  /** So many of the recipients were tried, when not all were. */
+  readonly tried?: number;
 }
 
 /** How many hosts that cannot be reached a report names. */
@@ -53,7 +60,7 @@ export async function attempt(job: Job, means: Means): Promise<Verdict> {
   for (const host of found.value.hosts) {
     if (job.isAbandoned() || means.watch.now() > lastStartMs) break;
     const delivered = await tryHost(job, host, found.value, means, tried);
-    if (delivered) return { fates: delivered.fates, reached: 1 };
+    if (delivered) return delivered;
   }
   return summary(tried);
 }
@@ -64,8 +71,6 @@ interface Tried {
   answered: boolean;
 }
 
-type Answer = Pick<Delivered, "fates">;
-
 /** Over QMTP where the route or MXPS says so. Where MXPS does, a host that is not there by QMTP may be by SMTP. */
 async function tryHost(
   job: Job,
@@ -73,42 +78,48 @@ async function tryHost(
   { port, protocol }: Destination,
   means: Means,
   tried: Tried,
-): Promise<Answer | undefined> {
+): Promise<Verdict | undefined> {
   const { name, address, preference } = host;
   if (protocol === "QMTP") {
     const result = await byQmtp(job, { name, address, port }, means);
     if (result.kind === "unreachable") tried.unreachable.push(`${address}: ${result.why}`);
-    return result.kind === "answered" ? result : undefined;
+    return result.kind === "answered" ? result.verdict : undefined;
   }
   if (protocol === "by preference" && prefersQmtp(preference)) {
     const result = await byQmtp(job, { name, address, port: means.config.qmtpPort }, means);
-    if (result.kind === "answered") return result;
+    if (result.kind === "answered") return result.verdict;
     if (job.isAbandoned()) return undefined;
   }
   return await trySmtp(job, { name, address, port }, means, tried);
 }
 
-async function byQmtp(job: Job, target: Target, means: Means): Promise<QmtpResult> {
+type ByQmtp =
+  | { readonly kind: "answered"; readonly verdict: Verdict }
+  | (QmtpResult & { readonly kind: "unreachable" });
+
+async function byQmtp(job: Job, target: Target, means: Means): Promise<ByQmtp> {
   const { watch, deadHosts } = means;
   const { address } = target;
   if (deadHosts.isDead(address, watch.now())) return { kind: "unreachable", why: tooSoon, timedOut: false };
-  const delivery = new QmtpDelivery(target, job.transaction, job.body, means);
+  const transaction = withOneReversePath(job.transaction);
+  const delivery = new QmtpDelivery(target, transaction, job.body, means);
   job.onConnection(delivery);
   const result = await delivery.result;
   if (result.kind === "unreachable" && result.timedOut) deadHosts.onTimeout(address, watch.now());
   else deadHosts.onAnswer(address);
-  return result;
+  if (result.kind === "unreachable") return result;
+  return { kind: "answered", verdict: { fates: result.fates, reached: 1, tried: transaction.forwardPaths.length } };
 }
 
 const tooSoon = "not tried again so soon after its timeouts";
 
-async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Promise<Delivered | undefined> {
+async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Promise<Verdict | undefined> {
   const { address } = target;
   const kept = means.idle.take(target);
   if (kept) {
     const delivered = await transact(kept, job, means);
     // It may have gone out of fashion while it was idle: that says nothing about the message.
-    if (!delivered.untouched || job.isAbandoned()) return delivered;
+    if (!delivered.untouched || job.isAbandoned()) return delivered.verdict;
   }
   if (means.deadHosts.isDead(address, means.watch.now())) {
     tried.unreachable.push(`${address}: ${tooSoon}`);
@@ -118,7 +129,7 @@ async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Pr
   switch (opened.kind) {
     case "ready":
       means.deadHosts.onAnswer(address);
-      return await transact(connection, job, means);
+      return (await transact(connection, job, means)).verdict;
     case "unusable":
       means.deadHosts.onAnswer(address);
       tried.refusals.push(opened.fate);
@@ -150,11 +161,25 @@ async function open(target: Target, job: Job, means: Means): Promise<{ connectio
   return { connection, opened };
 }
 
-async function transact(connection: Connection, job: Job, means: Means): Promise<Delivered> {
+async function transact(
+  connection: Connection,
+  job: Job,
+  means: Means,
+): Promise<{ readonly verdict: Verdict; readonly untouched: boolean }> {
   job.onConnection(connection);
-  const delivered = await connection.deliver(job.transaction, job.body);
+  const transaction = connection.offersXverp ? job.transaction : withOneReversePath(job.transaction);
+  const { fates, untouched } = await connection.deliver(transaction, job.body);
   if (connection.isOpen) means.idle.put(connection);
-  return delivered;
+  const reached = connection.offersXverp ? expandsVerp : 1;
+  return { verdict: { fates, reached, tried: transaction.forwardPaths.length }, untouched };
+}
+
+/** Of recipients that each want a reverse-path of their own, the first: the peer can give them only one. */
+function withOneReversePath(transaction: Transaction): Transaction {
+  const { reversePath, forwardPaths } = transaction;
+  const [first = ""] = forwardPaths;
+  if (forwardPaths.length === 1 || !isVerp(reversePath)) return transaction;
+  return { ...transaction, reversePath: expandVerp(reversePath, first), forwardPaths: [first] };
 }
 
 /** Nobody took part. For good only if every host refused for good. */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { accepted, died, type Given, inDoubt, play, reset, said } from "../../../test/support/remote-play.ts";
 import { die, hang } from "../../../test/support/smtp-peer.ts";
+import { title } from "../../../test/support/title.ts";
 
 const disliked = (reply: string) => `127.0.0.2 does not like recipient.\n${said(reply)}`;
 const tooLong = (step: string) => `no progress for too long, waiting for ${step}`;
@@ -17,13 +18,13 @@ interface Row extends Given {
 const talk: Row[] = [
   { name: "delivers", reports: [accepted()], reached: 1 },
   {
-    name: "delivers without extensions, after HELO",
+    name: "§17.157 delivers without extensions, after HELO",
     peers: { "127.0.0.2": { script: { EHLO: "500 what" } } },
     reports: [accepted()],
     reached: 1,
   },
   {
-    name: "gives each recipient its fate",
+    name: "§17.166 gives each recipient its fate",
     to: ["1@d.example", "2@d.example", "3@d.example"],
     peers: {
       "127.0.0.2": {
@@ -36,13 +37,13 @@ const talk: Row[] = [
     reached: 1,
   },
   {
-    name: "gives up on a peer that likes nobody",
+    name: "§17.165 §17.55 gives up on a peer that likes nobody",
     peers: { "127.0.0.2": { script: { RCPT: "550 5.1.1 no", DATA: "554 5.5.1 nobody" } } },
     reports: [`D1.1 ${disliked("550 5.1.1 no")}Giving up on 127.0.0.2.\n`],
     reached: 1,
   },
   {
-    name: "gives up on a peer that likes nobody but takes DATA",
+    name: "§17.165 gives up on a peer that likes nobody but takes DATA",
     peers: { "127.0.0.2": { script: { RCPT: "450 no" } } },
     reports: [`Z0.0 ${disliked("450 no")}Giving up on 127.0.0.2.\n`],
     reached: 1,
@@ -127,14 +128,14 @@ const talk: Row[] = [
 ];
 
 for (const { name, to = ["c@d.example"], reports, reached, ...given } of talk) {
-  test(`remote ${name}`, async () => {
+  test(title("remote", name), async () => {
     await using playing = await play(given);
     const answered = await playing.queue.deliver({ body: "Subject: x\n\n.\nbody\n", forwardPaths: to });
     assert.deepEqual(answered, { reports, reached });
   });
 }
 
-test("remote sends the envelope and the message as SMTP wants them", async () => {
+test("§17.170 §17.171 remote sends the envelope and the message as SMTP wants them", async () => {
   await using playing = await play({});
   await playing.queue.deliver({
     body: "8 bits: \xe9\n.dot\nno end",

@@ -100,6 +100,11 @@ export class Connection implements Watched {
     return this.#phase === "talking";
   }
 
+  /** The peer makes a reverse-path for each recipient itself. */
+  get offersXverp(): boolean {
+    return this.#client.offersXverp;
+  }
+
   /** Carries one message. Only when opened, and the one before has ended. */
   deliver(transaction: Transaction, body: Body): Promise<Delivered> {
     // Between its being ready and now it may have said too much, or gone.

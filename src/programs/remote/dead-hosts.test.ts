@@ -4,7 +4,7 @@ import { DeadHosts } from "./dead-hosts.ts";
 
 const minute = 60_000;
 
-test("DeadHosts blocks an address after two timeouts two minutes apart, for about an hour", () => {
+test("§17.172 DeadHosts blocks an address after two timeouts two minutes apart, for about an hour", () => {
   const hosts = new DeadHosts(0);
   hosts.onTimeout("a", 0);
   assert.equal(hosts.isDead("a", 1), false);
@@ -17,12 +17,20 @@ test("DeadHosts blocks an address after two timeouts two minutes apart, for abou
   assert.equal(hosts.isDead("b", 2 * minute), false);
 });
 
-test("DeadHosts forgets an address that answers", () => {
+test("§17.173 DeadHosts forgets an address that answers", () => {
   const hosts = new DeadHosts(0);
   hosts.onTimeout("a", 0);
   hosts.onTimeout("a", 2 * minute);
   hosts.onAnswer("a");
   assert.equal(hosts.isDead("a", 2 * minute), false);
+});
+
+test("§17.174 DeadHosts begins empty: what another process knew is forgotten with it", () => {
+  const before = new DeadHosts(0);
+  before.onTimeout("a", 0);
+  before.onTimeout("a", 2 * minute);
+  assert.equal(before.isDead("a", 2 * minute), true);
+  assert.equal(new DeadHosts(0).isDead("a", 2 * minute), false);
 });
 
 test("DeadHosts keeps the worst thousand", () => {

@@ -67,7 +67,7 @@ export class Delivery {
       },
       means,
     );
-    this.#end(fit, verdict);
+    this.#end(fit.slice(0, verdict.tried), verdict);
   }
 
   /** Ends it before its time. Where the final dot was sent already, the report says what that means. */

@@ -16,8 +16,10 @@ export interface Lane {
   blockedUntilMs: number;
   /** Counts changes of fortune: a delivery started before the last one says nothing new. */
   epoch: number;
-  /** Stands in its channel's turn. */
-  inTurn: boolean;
+  /** The turn in which it stands, of those of its channel. */
+  inTurn: Fifo<Lane> | undefined;
+  /** The last answer said that it makes the reverse-paths of VERP itself. */
+  expandsVerp: boolean;
 }
 
 const firstBlockMs = 60_000;
@@ -36,7 +38,8 @@ export const createLane = (channel: ChannelName, destination: string): Lane => (
   failures: 0,
   blockedUntilMs: 0,
   epoch: 0,
-  inTurn: false,
+  inTurn: undefined,
+  expandsVerp: false,
 });
 
 export function addJob(lane: Lane, job: Job): void {
@@ -54,7 +57,8 @@ export function takeJobs(lane: Lane, most: number): Job[] {
   const group = lane.ready.first ?? [];
   let count = 0;
   let octets = 0;
-  for (const { forwardPath, alone } of group) {
+  for (const { forwardPath, shares } of group) {
+    const alone = shares === "never" || (shares === "XVERP" && !lane.expandsVerp);
     octets += forwardPath.length + 8;
     if (count > 0 && (alone || count >= most || octets > maxAddressOctets)) break;
     count++;

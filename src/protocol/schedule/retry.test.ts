@@ -12,7 +12,7 @@ for (const { channel, ages } of rows) {
   for (const [at, age] of ages.entries()) {
     const next = ages[at + 1];
     if (next === undefined) continue;
-    test(`nextAttemptMs() of a ${channel} message aged ${age} s is at ${next} s`, () => {
+    test(`§17.${channel === "remote" ? 30 : 31} nextAttemptMs() of a ${channel} message aged ${age} s is at ${next} s`, () => {
       assert.equal(nextAttemptMs(born, born + age * 1_000, channel), born + next * 1_000);
       assert.equal(nextAttemptMs(born, born + age * 1_000 + 999, channel), born + next * 1_000);
     });
@@ -27,7 +27,7 @@ for (const { channel, passes } of [
   { channel: "remote", passes: 40 },
   { channel: "local", passes: 79 },
 ] as const) {
-  test(`nextAttemptMs() makes ${passes} ${channel} passes in a lifetime of a week`, () => {
+  test(`§17.32 nextAttemptMs() makes ${passes} ${channel} passes in a lifetime of a week`, () => {
     let made = 0;
     let atMs = born;
     do {
@@ -51,7 +51,7 @@ const job: Job = {
   destination: "b",
   arrivedMs: born,
   attempts: 2,
-  alone: false,
+  shares: "always",
 };
 const reports = [
   { letter: "K", last: true, verdict: { kind: "delivered", text: "said" } },

@@ -5,7 +5,7 @@ import { type Command, type Delivery, type Job, Scheduler, windowRecipients } fr
 const limits = { local: 10, remote: 10, destination: 2, transactionRecipients: 3 };
 let lastMessage = 0;
 
-function jobs(destinations: readonly string[], options: { alone?: boolean; message?: number } = {}): Job[] {
+function jobs(destinations: readonly string[], options: Partial<Pick<Job, "shares" | "message">> = {}): Job[] {
   const message = options.message ?? ++lastMessage;
   return destinations.map((destination, number) => ({
     message,
@@ -15,7 +15,7 @@ function jobs(destinations: readonly string[], options: { alone?: boolean; messa
     destination,
     arrivedMs: 0,
     attempts: 0,
-    alone: options.alone ?? false,
+    shares: options.shares ?? "always",
   }));
 }
 const separate = (destination: string, count: number): Job[] =>
@@ -45,14 +45,14 @@ test("Scheduler keeps to the limit of a destination, and starts the next when on
   assert.equal(s.running("remote"), 2);
 });
 
-test("Scheduler keeps to the limit of a channel", () => {
+test("§17.35 Scheduler keeps to the limit of a channel", () => {
   const s = scheduler({ remote: 3 });
   const begun = s.step({ kind: "claimed", jobs: ["a", "b", "c", "d"].flatMap((name) => separate(name, 1)) }, 0);
   assert.deepEqual(destinations(begun), ["a", "b", "c"]);
   assert.deepEqual(destinations(s.step({ kind: "limits", limits: { ...limits, remote: 4 } }, 0)), ["d"]);
 });
 
-test("Scheduler holds a channel whose limit is 0, without a peer, paused, or exiting", () => {
+test("§17.35 Scheduler holds a channel whose limit is 0, without a peer, paused, or exiting", () => {
   const s = new Scheduler({ ...limits, remote: 0 });
   assert.deepEqual(s.step({ kind: "claimed", jobs: jobs(["a"]) }, 0), []);
   assert.deepEqual(s.step({ kind: "limits", limits }, 0), []);
@@ -82,11 +82,27 @@ test("Scheduler groups recipients of one message, up to the limit, and none that
     starts(grouped).map(({ jobs }) => jobs.map(({ number }) => number)),
     [[0, 1, 2], [4], [3], [0]],
   );
-  const alone = s.step({ kind: "claimed", jobs: jobs(["c", "c"], { alone: true }) }, 0);
+  const alone = s.step({ kind: "claimed", jobs: jobs(["c", "c"], { shares: "never" }) }, 0);
   assert.deepEqual(
     starts(alone).map(({ jobs }) => jobs.length),
     [1, 1],
   );
+});
+
+test("Scheduler groups recipients with VERP once the destination is known to expand it, and as long as it does", () => {
+  const s = scheduler({ destination: 1, transactionRecipients: 2 });
+  let [running] = starts(s.step({ kind: "claimed", jobs: jobs(["a", "a", "a", "a", "a"], { shares: "XVERP" }) }, 0));
+  const counts: (number | undefined)[] = [];
+  for (const expandsVerp of [true, true, false]) {
+    counts.push(running?.jobs.length);
+    assert.ok(running);
+    [running] = starts(s.step({ kind: "ended", delivery: running, reached: 1, back: [], expandsVerp }, 0));
+  }
+  assert.deepEqual([...counts, running?.jobs.length], [1, 2, 2, undefined]);
+  const [first] = starts(s.step({ kind: "claimed", jobs: jobs(["b", "b"], { shares: "never" }) }, 0));
+  assert.ok(first);
+  const [next] = starts(s.step({ kind: "ended", delivery: first, reached: 1, back: [], expandsVerp: true }, 0));
+  assert.equal(next?.jobs.length, 1);
 });
 
 test("Scheduler leaves a destination out of reach alone, longer each time, and probes it with one delivery", () => {
@@ -126,6 +142,44 @@ test("Scheduler opens a destination with the first success, or when the operator
   assert.equal(s.accepts("remote", "a", 0, 60_003), false);
   s.step({ kind: "open", channel: "remote", destination: "a" }, 60_003);
   assert.equal(s.accepts("remote", "a", 0, 60_003), true);
+});
+
+/** All of these could not be reached, and have been left alone long enough. */
+function troubled(made: Scheduler, names: readonly string[]): void {
+  for (const name of names) made.step(ended(first(made.step({ kind: "claimed", jobs: jobs([name]) }, 0)), 2), 0);
+}
+
+test("Scheduler leaves half of the places to destinations that are not in trouble", () => {
+  const s = scheduler({ remote: 4 });
+  const names = ["a", "b", "c", "d"];
+  troubled(s, names);
+  const trials = s.step({ kind: "claimed", jobs: names.flatMap((name) => separate(name, 2)) }, 60_000);
+  assert.deepEqual(destinations(trials), ["a", "b"]);
+  const well = s.step({ kind: "claimed", jobs: separate("well", 3) }, 60_001);
+  assert.deepEqual(destinations(well), ["well", "well"]);
+  assert.deepEqual(destinations(s.step(ended(first(trials), 2), 60_002)), ["c"]);
+  assert.deepEqual(destinations(s.step(ended(first(well), 1), 60_003)), ["well"]);
+});
+
+test("Scheduler lets destinations in trouble have every other turn, however much there is for others", () => {
+  const s = scheduler({ remote: 1, destination: 1 });
+  troubled(s, ["a", "b"]);
+  const busy = ["v", "w", "x"].flatMap((name) => separate(name, 2));
+  let commands = s.step({ kind: "claimed", jobs: [...busy, ...jobs(["a", "b"])] }, 60_000);
+  const order: string[] = [];
+  for (let n = 0; n < 5; n++) {
+    order.push(...destinations(commands));
+    commands = s.step(ended(first(commands), order.at(-1) === "a" || order.at(-1) === "b" ? 2 : 1), 60_000 + n);
+  }
+  assert.deepEqual(order, ["a", "v", "b", "w", "x"]);
+});
+
+test("Scheduler gives a destination that answers its place among the others at once", () => {
+  const s = scheduler({ remote: 2, destination: 2 });
+  troubled(s, ["a", "b"]);
+  const trials = s.step({ kind: "claimed", jobs: [...separate("a", 3), ...separate("b", 3)] }, 60_000);
+  assert.deepEqual(destinations(trials), ["a"]);
+  assert.deepEqual(destinations(s.step(ended(first(trials), 1), 60_001)), ["a", "b"]);
 });
 
 test("Scheduler gives back what is claimed for a blocked destination", () => {

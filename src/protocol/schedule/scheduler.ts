@@ -13,8 +13,8 @@ export interface Job {
   readonly arrivedMs: number;
   /** How often it was tried. */
   readonly attempts: number;
-  /** Its reverse-path is its own, so it shares no delivery. */
-  readonly alone: boolean;
+  /** Whether it shares a delivery with others. One with a reverse-path of its own: where those are made there, if at all. */
+  readonly shares: "always" | "XVERP" | "never";
 }
 
 export interface Limits {
@@ -41,8 +41,15 @@ export type SchedulerEvent =
   /** Whether there is a program to deliver through. */
   | { readonly kind: "peer"; readonly channel: ChannelName; readonly present: boolean }
   | { readonly kind: "claimed"; readonly jobs: readonly Job[] }
-  /** `back`: those nothing is known of, because the program died: they are first again. */
-  | { readonly kind: "ended"; readonly delivery: Delivery; readonly reached: number; readonly back: readonly Job[] }
+  /** `back`: those nothing is known of, because the program died, or did not come to them: they are first again. */
+  | {
+      readonly kind: "ended";
+      readonly delivery: Delivery;
+      readonly reached: number;
+      readonly back: readonly Job[];
+      /** If it answered: it makes the reverse-paths of VERP itself. */
+      readonly expandsVerp?: boolean;
+    }
   /** Their message is held or deleted; they have not started, and are forgotten. */
   | { readonly kind: "drop"; readonly jobs: readonly Job[] }
   /** The operator wants the destination tried. */
@@ -72,14 +79,21 @@ export interface Delivery {
   readonly jobs: readonly Job[];
   readonly startedMs: number;
   readonly epoch: number;
+  /** The destination was out of reach the last time. */
+  readonly isTrial: boolean;
 }
 
 interface ChannelState {
   readonly lanes: Map<string, Lane>;
-  /** Lanes that may start a delivery, each once: they take turns. */
+  /** Lanes that may start a delivery: they take turns, those in trouble among themselves. */
   readonly turn: Fifo<Lane>;
+  readonly trials: Fifo<Lane>;
+  /** The last delivery that started was a trial. */
+  wasTrial: boolean;
   limit: number;
   running: number;
+  /** Of these, how many are trials. */
+  trying: number;
   claimed: number;
   present: boolean;
 }
@@ -196,14 +210,17 @@ export class Scheduler {
     this.#queue(state, lane);
   }
 
-  #ended({ delivery, reached, back }: SchedulerEvent & { kind: "ended" }, nowMs: number, commands: Command[]): void {
+  #ended(event: SchedulerEvent & { kind: "ended" }, nowMs: number, commands: Command[]): void {
+    const { delivery, reached, back, expandsVerp = false } = event;
     const state = this.#channels[delivery.channel];
     const lane = this.#lane(delivery.channel, delivery.destination);
     state.running--;
+    if (delivery.isTrial) state.trying--;
     lane.running--;
     state.claimed -= delivery.jobs.length - back.length;
     lane.claimed -= delivery.jobs.length - back.length;
     if (back.length > 0) lane.ready.unshift([...back]);
+    if (reached === 1) lane.expandsVerp = expandsVerp;
     if (reached === 1 && lane.failures > 0) this.#open(delivery.channel, delivery.destination, commands);
     if (reached === 2 && delivery.epoch === lane.epoch) this.#block(state, lane, nowMs, commands);
     if (lane.blockedUntilMs > nowMs) this.#empty(state, lane, commands);
@@ -239,6 +256,7 @@ export class Scheduler {
     lane.blockedUntilMs = 0;
     lane.epoch++;
     commands.push({ kind: "open", channel, destination });
+    this.#queue(this.#channels[channel], lane);
     this.#forget(this.#channels[channel], lane);
   }
 
@@ -267,9 +285,30 @@ export class Scheduler {
   }
 
   #queue(state: ChannelState, lane: Lane): void {
-    if (lane.inTurn || !this.#mayStart(lane)) return;
-    lane.inTurn = true;
-    state.turn.push(lane);
+    const turn = lane.failures > 0 ? state.trials : state.turn;
+    if (lane.inTurn === turn || !this.#mayStart(lane)) return;
+    lane.inTurn = turn; // where it stood before, it is passed over
+    turn.push(lane);
+  }
+
+  /**
+   * The next lane that may start. Trials take half of the places at most, as they may keep them until they time out, and
+   * every other turn.
+   */
+  #next(state: ChannelState): Lane | undefined {
+    const mayTry = state.trying < Math.max(1, state.limit >> 1);
+    const order = state.wasTrial || !mayTry ? [state.turn, state.trials] : [state.trials, state.turn];
+    for (const turn of order) {
+      if (turn === state.trials && !mayTry) continue;
+      for (let lane = turn.shift(); lane; lane = turn.shift()) {
+        if (lane.inTurn !== turn) continue;
+        lane.inTurn = undefined;
+        const isTrial = lane.failures > 0;
+        if (isTrial !== (turn === state.trials)) this.#queue(state, lane);
+        else if (this.#mayStart(lane)) return lane;
+      }
+    }
+    return undefined;
   }
 
   #queueAll(): void {
@@ -281,15 +320,16 @@ export class Scheduler {
   #start(state: ChannelState, mostRecipients: number, nowMs: number, commands: Command[]): void {
     if (this.#exiting || this.#paused || !state.present) return;
     while (state.running < state.limit) {
-      const lane = state.turn.shift();
+      const lane = this.#next(state);
       if (!lane) return;
-      lane.inTurn = false;
-      if (!this.#mayStart(lane)) continue;
       const jobs = takeJobs(lane, mostRecipients);
       const { channel, destination, epoch } = lane;
+      const isTrial = lane.failures > 0;
       lane.running++;
       state.running++;
-      commands.push({ kind: "start", delivery: { channel, destination, jobs, startedMs: nowMs, epoch } });
+      if (isTrial) state.trying++;
+      state.wasTrial = isTrial;
+      commands.push({ kind: "start", delivery: { channel, destination, jobs, startedMs: nowMs, epoch, isTrial } });
       this.#queue(state, lane);
     }
   }
@@ -298,8 +338,11 @@ export class Scheduler {
 const channelState = (limit: number): ChannelState => ({
   lanes: new Map(),
   turn: new Fifo(),
+  trials: new Fifo(),
+  wasTrial: false,
   limit,
   running: 0,
+  trying: 0,
   claimed: 0,
   present: false,
 });

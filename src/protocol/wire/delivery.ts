@@ -16,7 +16,7 @@ export const deliveryWindowOctets = 65_536;
  * `name` is the same for each attempt of this message and different for every other message of any queue: what is
  * made from it and the recipient's number is found again after a crash. `attempt` counts from 1, by the most tried
  * recipient. `numbers` and `forwardPaths` belong together, one domain in one `deliver` (just one recipient to `local`).
- * `reversePath` has its VERP already expanded. `octets` is the length of the body that follows.
+ * `reversePath` has its VERP expanded when there is one recipient; for several the receiver sees to it. `octets` is the length of the body that follows.
  */
 export const deliver = defineFrame(32, {
   queueId: "u53",
@@ -44,10 +44,13 @@ export const forward = defineFrame(41, { reversePath: "text", prefix: "octets", 
 export const report = defineFrame(42, { number: "u32", letter: "text", status: "text", text: "text" });
 /**
  * `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached; 3 the delivery broke off
- * and nothing is known, as when the channel breaks: its reports do not count, and it is done again at once.
+ * and nothing is known, as when the channel breaks: its reports do not count, and it is done again at once; 4 it
+ * answered, and expands VERP itself. Of several recipients with VERP some may have no report: they were not tried, and
+ * are delivered one by one.
  */
 export const ended = defineFrame(43, { reached: "u8" });
 export const brokeOff = 3;
+export const expandsVerp = 4;
 
 /** Longer report texts are cut, at both ends of the channel. */
 export const maxReportOctets = 10_000;

@@ -41,7 +41,7 @@ const everybody: Directory = {
 };
 const embedded: Directory = { ...directory, facts: { ...directory.facts, embedded: true }, accounts: undefined };
 
-const cases: readonly (readonly [string, Directory, string])[] = [
+const cases: readonly (readonly [address: string, where: Directory, expected: string, row?: string])[] = [
   ["boss@x", directory, "1000:100 joe /home/joe .qmail-boss"],
   ["List-A@box.example", directory, "1010:110 lists /home/lists .qmail-A"],
   ["joe@box.example", directory, "mail joe /mail/box.example kind 1"],
@@ -55,10 +55,10 @@ const cases: readonly (readonly [string, Directory, string])[] = [
   ["svc@x", directory, "300:300 alias /alias .qmail-svc"],
   ["Nobody-X@x", directory, "300:300 alias /alias .qmail-Nobody-X"],
   ["slow@x", directory, "temporary NFS failure"],
-  ["zero@x", directory, "temporary Not allowed to perform deliveries as root. (#4.7.0)"],
+  ["zero@x", directory, "temporary Not allowed to perform deliveries as root. (#4.7.0)", "53"],
   ["zero@x", embedded, "0:0 root /root .qmail"],
   ["joe@x", embedded, "300:300 alias /alias .qmail-joe"],
-  ["@x", directory, "nobody"],
+  ["@x", directory, "nobody", "49"],
   ["joe", directory, "permanent Sorry, address must include host name. (#5.1.3)"],
   ["joe@x", everybody, "400:400 all /all .qmail-joe"],
   ["joe@box.example", everybody, "mail joe /mail/box.example kind 1"],
@@ -69,8 +69,8 @@ const cases: readonly (readonly [string, Directory, string])[] = [
     "temporary Trouble reading users/cdb or users/assign in local. (#4.3.5)",
   ],
 ];
-for (const [address, where, expected] of cases) {
-  test(`routeAddress() of ${address}: ${expected}`, async () => {
+for (const [address, where, expected, row] of cases) {
+  test(`${row ? `§17.${row} ` : ""}routeAddress() of ${address}: ${expected}`, async () => {
     const routed = await routeAddress(address, where);
     if (routed.kind !== "done") return assert.equal(`${routed.kind} ${routed.text}`, expected);
     if (!routed.value) return assert.equal("nobody", expected);
