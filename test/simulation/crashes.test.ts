@@ -5,7 +5,7 @@ import { mutants } from "./mutants.ts";
 
 const isLong = Boolean(process.env.POSTERN_LONG);
 /** How many events after the first crash the second one may come. */
-const deepest = isLong ? 200 : 20;
+const deepest = isLong ? 200 : 6;
 /** The short form has a second crash only where both leave as much, or as little, behind as they can. */
 const extremes = kinds.filter(({ power, found, loses }) => (power && found && loses) || !(power || found));
 const pairable = isLong ? kinds : extremes;

@@ -107,7 +107,8 @@ export class Deliverer implements PeerEnd {
       this.#unsettled.delete(stream);
     } else if (type === deliveryBodyType) {
       delivery?.body.push(payload);
-      this.#later(5, () => this.link.send(deliveryCredit.encode(stream, { octets: payload.length })));
+      const credit = deliveryCredit.encode(stream, { octets: payload.length });
+      this.#later(5, () => this.#streams.get(stream) === delivery && this.link.send(credit)); // none after its end
     } else if (type === bodyEnd.type && delivery && !delivery.answered) {
       this.#outside.checkBody(delivery.fields.queueId, Buffer.concat(delivery.body).toString("latin1"));
       this.#later(this.#outside.manners.mostMs, () => this.#carryOut(stream, delivery.fields));

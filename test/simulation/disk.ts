@@ -39,7 +39,7 @@ export class Disk {
   }
 
   /** The store as one process sees it; once that is dead it never answers again. */
-  open(life: Life, onClaimed: (claimed: readonly ClaimedRecipient[]) => void): Storage {
+  open(life: Life, onClaimed: (claimed: readonly ClaimedRecipient[], askedMs: number) => void): Storage {
     const memory = this.#memory.reopen();
     const read = async <Value>(ask: () => Promise<Outcome<Value>>): Promise<Outcome<Value>> => {
       const isEarly = this.#random.chance(0.5);
@@ -49,18 +49,21 @@ export class Disk {
       if (isEarly) await this.#wait(life);
       return outcome;
     };
-    const told = async (claiming: Promise<Outcome<readonly ClaimedRecipient[]>>) => {
-      const claimed = await claiming;
-      if (claimed.kind === "done") onClaimed(claimed.value);
-      return claimed;
+    const claim = (ask: () => Promise<Outcome<readonly ClaimedRecipient[]>>) => {
+      const askedMs = this.#timeline.wallMs;
+      return read(async () => {
+        const claimed = await ask();
+        if (claimed.kind === "done") onClaimed(claimed.value, askedMs);
+        return claimed;
+      });
     };
     return {
       instance: memory.instance,
       lastClockMs: memory.lastClockMs,
       nextId: () => memory.nextId(),
       apply: (changes) => this.#apply(changes, life),
-      claim: (claim) => read(() => told(memory.claim(claim))),
-      claimOverdue: (overdue) => read(() => told(memory.claimOverdue(overdue))),
+      claim: (due) => claim(() => memory.claim(due)),
+      claimOverdue: (overdue) => claim(() => memory.claimOverdue(overdue)),
       nextDueMs: (channel) => read(() => memory.nextDueMs(channel)),
       message: (id) => read(() => memory.message(id)),
       chunk: (body, number) => read(() => memory.chunk(body, number)),
@@ -68,6 +71,7 @@ export class Disk {
       list: (after, limit, recipients) => read(() => memory.list(after, limit, recipients)),
       recipients: (message, after, limit) => read(() => memory.recipients(message, after, limit)),
       counts: () => read(() => memory.counts()),
+      isMarked: (name) => read(() => memory.isMarked(name)),
       close: () => this.#wait(life),
     };
   }

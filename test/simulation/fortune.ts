@@ -7,10 +7,16 @@ interface Fortune {
   blocks: number;
   /** Deliveries that could not reach it and may have led to a block, oldest first: when they started and ended. */
   readonly failures: { readonly startedAt: number; readonly endedAt: number; readonly endedWallMs: number }[];
-  /** When the last of them ended that counts: whoever started before says nothing new. */
+  /** When the last of them ended that counts, or it answered: whoever started before says nothing new. */
   changedAt: number;
   /** Nothing is tried before, by the wall clock; afterwards one delivery at a time. 0 when nothing is wrong. */
   shunnedUntilMs: number;
+  /** What of that is written down. Nothing is taken from disk before. */
+  restsUntilMs: number;
+  /** Its rest is over all the same: it answered, or was over when the clock was set back, or an operator came. */
+  isRested: boolean;
+  /** When it last answered, or an operator may have come: what it failed before is forgiven. */
+  forgivenAt: number;
 }
 
 const firstBlockMs = 60_000;
@@ -32,12 +38,9 @@ export class Fortunes {
 
   ended(key: string, reached: number, startedAt: number, wallMs: number): void {
     const known = this.#fortunes.get(key);
-    if (reached === answered && known && known.shunnedUntilMs > 0) {
-      known.shunnedUntilMs = 0;
-      known.changedAt = this.now();
-    }
+    if (reached === answered && known) forgive(known, this.now());
     if (reached !== unreachable) return;
-    const fortune = known ?? { blocks: 0, failures: [], changedAt: 0, shunnedUntilMs: 0 };
+    const fortune = known ?? newFortune();
     this.#fortunes.set(key, fortune);
     const endedAt = this.now();
     fortune.failures.push({ startedAt, endedAt, endedWallMs: wallMs });
@@ -48,11 +51,19 @@ export class Fortunes {
 
   /** What is wrong with a delivery that starts now as one of `running`; `undefined` when nothing is. */
   wrongStart(key: string, running: number, wallMs: number): string | undefined {
-    const untilMs = this.#fortunes.get(key)?.shunnedUntilMs ?? 0;
+    const fortune = this.#fortunes.get(key) ?? newFortune();
+    const untilMs = fortune.shunnedUntilMs;
     if (untilMs > wallMs) return `is tried ${untilMs - wallMs} ms early, it could not be reached`;
+    if (fortune.restsUntilMs > wallMs && !fortune.isRested) return "is tried though it is left alone for now";
     return untilMs > 0 && running > 1
       ? `could not be reached, and is tried by ${running} deliveries at once`
       : undefined;
+  }
+
+  /** It could not be reached, and nobody has heard from it since, or that is not written down. */
+  mayBeInTrouble(key: string): boolean {
+    const fortune = this.#fortunes.get(key);
+    return fortune !== undefined && (fortune.shunnedUntilMs > 0 || fortune.blocks > 0);
   }
 
   /** What is wrong with a block that is written down: a minute, doubled with each up to an hour, after a failure. */
@@ -64,12 +75,23 @@ export class Fortunes {
     const [cause] = fortune.failures.splice(0, at + 1).slice(-1);
     if (!cause) return `is left alone until ${untilMs}, which is not ${lengthMs} ms after it could not be reached`;
     fortune.blocks++;
+    fortune.restsUntilMs = untilMs;
+    fortune.isRested = cause.endedAt < fortune.forgivenAt || this.#operators > 0;
     return undefined;
+  }
+
+  /** Until when its mail is left on disk. */
+  restsUntilMs(key: string): number {
+    return this.#fortunes.get(key)?.restsUntilMs ?? 0;
   }
 
   opened(key: string): void {
     const fortune = this.#fortunes.get(key);
-    if (fortune) fortune.blocks = 0;
+    if (fortune) Object.assign(fortune, { blocks: 0, restsUntilMs: 0 });
+  }
+
+  clamped(latestMs: number): void {
+    for (const fortune of this.#fortunes.values()) fortune.restsUntilMs = Math.min(fortune.restsUntilMs, latestMs);
   }
 
   /** An operator may have destinations tried from here on, until `operated`. */
@@ -83,8 +105,12 @@ export class Fortunes {
     this.#doubt();
   }
 
-  clockIsSet(): void {
-    for (const fortune of this.#fortunes.values()) fortune.shunnedUntilMs = 0;
+  /** The clock is about to be set. */
+  clockIsSet(wallMs: number): void {
+    for (const fortune of this.#fortunes.values()) {
+      fortune.shunnedUntilMs = 0;
+      fortune.isRested ||= fortune.restsUntilMs <= wallMs;
+    }
   }
 
   /** The queue forgot. */
@@ -94,7 +120,22 @@ export class Fortunes {
   }
 
   #doubt(): void {
-    const changedAt = this.now();
-    for (const fortune of this.#fortunes.values()) Object.assign(fortune, { shunnedUntilMs: 0, changedAt });
+    const moment = this.now();
+    for (const fortune of this.#fortunes.values()) forgive(fortune, moment);
   }
+}
+
+const newFortune = (): Fortune => ({
+  blocks: 0,
+  failures: [],
+  changedAt: 0,
+  shunnedUntilMs: 0,
+  restsUntilMs: 0,
+  isRested: false,
+  forgivenAt: 0,
+});
+
+/** What is known counts no more from here on; what is written down may say so later. */
+function forgive(fortune: Fortune, moment: number): void {
+  Object.assign(fortune, { shunnedUntilMs: 0, isRested: true, changedAt: moment, forgivenAt: moment });
 }

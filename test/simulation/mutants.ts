@@ -213,17 +213,19 @@ const byPromise: Readonly<Record<string, Readonly<Record<string, Mutant>>>> = {
       })),
       needsFlood: true,
     },
-    "keeps its memory to itself": {
-      queue: (queue) => {
-        let most = 0;
-        const sizes = () => {
-          const now = queue.sizes();
-          most = Math.max(most, now.cachedOctets);
-          return { ...now, cachedOctets: most };
-        };
-        return { ...queue, sizes };
-      },
-    },
+    "never hears the end of some deliveries, and keeps them": connects((queue) => (name, connect) => {
+      const isLost = nowAndThen();
+      queue.connect(name, (events) =>
+        connect({
+          ...events,
+          onFrame: (frame) => (frame.type === ended.type && isLost() ? undefined : events.onFrame(frame)),
+        }),
+      );
+    }),
+    "waits for ever for a flush, while all it has to write piles up": but((storage) => {
+      const isHit = nowAndThen();
+      return { apply: (changes) => (isHit() ? new Promise(() => {}) : storage.apply(changes)) };
+    }),
     "allows too many at once": {
       needs: "reload",
       settings: (settings) => ({ ...settings, concurrencylocal: settings.concurrencylocal + 1 }),

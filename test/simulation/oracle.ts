@@ -14,6 +14,8 @@ export interface Started {
   readonly startedMs: number;
   /** Its place among all that happened. */
   readonly startedAt: number;
+  /** Its destination may have been in trouble then. */
+  readonly isTrial: boolean;
 }
 
 /** What was said of each recipient, by its number. */
@@ -22,6 +24,8 @@ type Reports = ReadonlyMap<number, { readonly letter: string; readonly forwards:
 const hourMs = 3_600_000;
 /** The queue looks at the clock so often, and needs a moment to write down what follows. */
 const lookMs = 120_000;
+/** With so many in memory no more are fetched. */
+const fullRecipients = 10_000 - 500;
 /** More than the scheduler's window: results that are not on disk yet still count here. */
 const windowRecipients = 10_000 + 1_000;
 /** What the queue may have in memory. */
@@ -61,9 +65,6 @@ export class Oracle {
   readonly deletable = new Set<number>();
   readonly fortunes = new Fortunes();
   readonly #running = new Map<string, number>();
-  readonly #blocked = new Map<string, number>();
-  /** Destinations whose time was over when the clock was set back. */
-  readonly #unblocked = new Set<string>();
   readonly #claimed: Record<ChannelName, Set<Recipient>> = { local: new Set(), remote: new Set() };
   readonly #tokens = new Map<string, number>();
   readonly #markers = new Set<string>();
@@ -118,7 +119,9 @@ export class Oracle {
     }
     const [first] = recipients;
     if (first) this.#checkLimits(channel, first, recipients);
-    return { channel, recipients, startedMs: wallMs, startedAt: this.fortunes.now() };
+    const isTrial = first !== undefined && this.fortunes.mayBeInTrouble(keyOf(channel, first.destination));
+    if (isTrial) this.#count(trialsOf(channel), 1);
+    return { channel, recipients, startedMs: wallMs, startedAt: this.fortunes.now(), isTrial };
   }
 
   #checkLimits(channel: ChannelName, first: Recipient, recipients: readonly Recipient[]): void {
@@ -126,15 +129,13 @@ export class Oracle {
     const key = keyOf(channel, first.destination);
     const all = this.#count(channel, 1);
     const there = this.#count(key, 1);
-    const most = channel === "local" ? settings.concurrencylocal : settings.concurrencyremote;
+    const most = this.#places(channel);
     const together = channel === "local" ? 1 : settings.maxtransactionrecipients;
     this.expect(all <= most, () => `${all} ${channel} deliveries at once, ${most} are allowed`);
     this.expect(there <= settings.concurrencydestination, () => `${there} deliveries at once to ${key}`);
     this.expect(recipients.length <= together, () => `${recipients.length} recipients in one delivery to ${key}`);
     const sameKey = recipients.every((recipient) => keyOf(recipient.channel, recipient.destination) === key);
     this.expect(sameKey, () => `a delivery of several destinations: ${recipients.map((each) => each.destination)}`);
-    const isOver = this.#unblocked.has(key) || (this.#blocked.get(key) ?? 0) <= this.#now().wallMs;
-    this.expect(isOver, () => `${key} is tried though it is left alone for now`);
     const wrong = this.fortunes.wrongStart(key, there, this.#now().wallMs);
     this.expect(wrong === undefined, () => `${key} ${wrong}`);
   }
@@ -154,6 +155,7 @@ export class Oracle {
     const key = keyOf(delivery.channel, first.destination);
     this.#count(delivery.channel, -1);
     this.#count(key, -1);
+    if (delivery.isTrial) this.#count(trialsOf(delivery.channel), -1);
     this.fortunes.ended(key, reached, startedAt, wallMs);
     for (const recipient of delivery.recipients) {
       recipient.running = false;
@@ -253,13 +255,12 @@ export class Oracle {
         for (const recipient of this.open) {
           recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.latestMs);
         }
-        for (const [key, untilMs] of this.#blocked) this.#blocked.set(key, Math.min(untilMs, change.latestMs));
+        this.fortunes.clamped(change.latestMs);
         break;
       case "block":
         this.#block(keyOf(change.channel, change.destination), change.untilMs);
         break;
       case "open":
-        this.#blocked.delete(keyOf(change.channel, change.destination));
         this.fortunes.opened(keyOf(change.channel, change.destination));
         break;
       case "unclaim":
@@ -270,8 +271,6 @@ export class Oracle {
   }
 
   #block(key: string, untilMs: number): void {
-    this.#blocked.set(key, untilMs);
-    this.#unblocked.delete(key);
     const wrong = this.fortunes.wrongBlock(key, untilMs);
     this.expect(wrong === undefined, () => `${key} ${wrong}`);
   }
@@ -394,10 +393,11 @@ export class Oracle {
     for (const recipient of message.recipients.values()) if (!recipient.running) this.#unclaim(recipient);
   }
 
-  claimed(id: number, number: number): void {
+  /** Taken from disk for who asked at `askedMs`: the clock may have been set before the answer. */
+  claimed(id: number, number: number, askedMs: number): void {
     const recipient = this.recipient(id, number);
     if (!recipient) return;
-    const earlyMs = recipient.notBeforeMs - this.#now().wallMs;
+    const earlyMs = recipient.notBeforeMs - askedMs;
     this.expect(earlyMs <= 0, () => `${nameOf(recipient)} is taken to be tried ${earlyMs} ms early`);
     recipient.isDue = true; // also when the clock is set back before it is tried
     this.#claim(recipient);
@@ -430,14 +430,12 @@ export class Oracle {
     if (isBig) this.#jumpedAtMs = steadyMs;
     this.#noticedAtMs = isBig && steadyMs - this.#setAtMs > lookMs ? steadyMs : -Infinity;
     this.#setAtMs = steadyMs;
-    this.fortunes.clockIsSet();
-    for (const [key, untilMs] of this.#blocked) if (untilMs <= wallMs) this.#unblocked.add(key);
+    this.fortunes.clockIsSet(wallMs);
   }
 
   /** The queue's process died: what it had not written down it no longer knows. */
   crashed(): void {
     this.#running.clear();
-    this.#blocked.clear();
     this.fortunes.crashed();
     for (const claimed of Object.values(this.#claimed)) claimed.clear();
     for (const recipient of this.open) {
@@ -462,7 +460,8 @@ export class Oracle {
 
   /**
    * Nothing waits that could go: a minute or two when there is room, and when others take all there is, until each of
-   * them had its turn, however long that takes. `present`: channels with a program to deliver through.
+   * them had its turn, however long that takes. For destinations in trouble there is half of the room.
+   * `present`: channels with a program to deliver through.
    */
   checkPatience(present: ReadonlySet<string>): void {
     const { wallMs, steadyMs } = this.#now();
@@ -471,22 +470,37 @@ export class Oracle {
     for (const recipient of this.open) {
       const { channel, destination, message } = recipient;
       const key = keyOf(channel, destination);
-      const most = channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
       if (recipient.running || message.held || this.deletable.has(message.id) || !present.has(channel)) continue;
       if ((this.#running.get(key) ?? 0) > 0) continue;
-      const allowedMs = patienceMs + ((this.#running.get(channel) ?? 0) >= most ? turnMs[channel] : 0);
-      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.#blocked.get(key) ?? 0);
+      const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
+      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.fortunes.restsUntilMs(key));
       const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs);
       this.expect(quietMs < allowedMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
     }
+  }
+
+  /** All places are taken that it may have, or all memory. */
+  #isFullFor(key: string, channel: ChannelName): boolean {
+    if (this.#claimed[channel].size > fullRecipients) return true;
+    const isTrial = this.fortunes.mayBeInTrouble(key);
+    const trying = this.#running.get(trialsOf(channel)) ?? 0;
+    return (this.#running.get(channel) ?? 0) >= this.#places(channel) || (isTrial && trying >= this.#half(channel));
+  }
+
+  #places(channel: ChannelName): number {
+    return channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
+  }
+
+  /** What destinations in trouble may have, and what these must leave to the others. */
+  #half(channel: ChannelName): number {
+    return Math.max(1, this.#places(channel) >> 1);
   }
 
   /** How long it takes until all destinations had their turn, if every delivery hangs. */
   #turnMs(channel: ChannelName): number {
     const destinations = new Set<string>();
     for (const recipient of this.open) if (recipient.channel === channel) destinations.add(recipient.destination);
-    const most = channel === "local" ? this.settings.concurrencylocal : this.settings.concurrencyremote;
-    return longestDeliveryMs * (1 + Math.ceil(destinations.size / most));
+    return longestDeliveryMs * (1 + Math.ceil(destinations.size / this.#half(channel)));
   }
 
   /** What the disk holds is what we think it holds. */
@@ -523,6 +537,8 @@ export class Oracle {
     }
   }
 }
+
+const trialsOf = (channel: ChannelName): string => `${channel} trials`;
 
 export const nameOf = ({ message, number, forwardPath }: Recipient): string =>
   `message ${message.id}, recipient ${number} (${forwardPath})`;

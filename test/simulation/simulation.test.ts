@@ -29,6 +29,12 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     bug: "lost sight of an overdue recipient whose message could not be read",
   },
   { seed: 2_000_049, steps: 100, keeps: faults, bug: "forgot what was due again before its result was written down" },
+  {
+    seed: 2_000_178,
+    steps: 74,
+    keeps: ["crash", "restart", "break", "full", "operator", "lie", "defer", "breakOff"],
+    bug: "delivered twice what was released while it was being claimed",
+  },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

@@ -127,8 +127,8 @@ export class World implements Spy {
   boot(): void {
     const life = { dead: false };
     this.#queueLife = life;
-    const storage = this.disk.open(life, (claimed) => {
-      for (const { message, number } of claimed) this.oracle.claimed(message, number);
+    const storage = this.disk.open(life, (claimed, askedMs) => {
+      for (const { message, number } of claimed) this.oracle.claimed(message, number, askedMs);
     });
     void this.disk.counts().then((counts) => this.oracle.checkDisk(counts));
     const { wallMs } = this.timeline;

@@ -194,21 +194,21 @@ export class FileSystem {
     },
     read: (fd, into, at, octets, position) => {
       this.#step("read");
-      const { data } = this.#file(fd).inode;
+      const { data } = this.#file(fd);
       return position < data.length ? data.copy(into, at, position, position + octets) : 0;
     },
     write: (fd, octets, from, position) => this.#write(fd, octets.subarray(from), position),
     writev: (fd, pieces) => this.#write(fd, Buffer.concat(pieces)),
     truncate: (fd, octets) => {
       this.#step("truncate");
-      const { inode } = this.#file(fd);
+      const inode = this.#file(fd);
       inode.data = Buffer.concat([inode.data.subarray(0, octets)], octets);
       inode.modifiedMs = this.nowMs;
       inode.isDirty = true;
     },
     fstat: (fd) => {
       this.#step("fstat");
-      const { inode } = this.#file(fd, true);
+      const { inode } = this.#opened(fd);
       return inode ? this.#stat(inode) : folderStat;
     },
     lstat: (path) => this.#lookUp(path),
@@ -276,8 +276,9 @@ export class FileSystem {
     const whole = trouble === undefined;
     const length = whole ? octets.length : Math.floor((octets.length * this.choices.below(3)) / 2);
     const taken = octets.subarray(0, trouble === "short" ? Math.max(1, length) : length);
-    const open = this.#file(fd);
-    const { inode, flags } = open;
+    const inode = this.#file(fd);
+    const open = this.#opened(fd);
+    const { flags } = open;
     const at = flags & constants.O_APPEND ? inode.data.length : (position ?? open.at);
     inode.data = Buffer.concat([inode.data.subarray(0, at), taken, inode.data.subarray(at + taken.length)]);
     if (position === undefined) open.at = at + taken.length;
@@ -345,12 +346,16 @@ export class FileSystem {
     };
   }
 
-  #file(fd: number): Open & { inode: Inode };
-  #file(fd: number, orFolder: true): Open;
-  #file(fd: number, orFolder = false): Open {
+  #opened(fd: number): Open {
     const open = this.#open.get(fd);
-    if (!open || !(open.inode || orFolder)) throw failure("EBADF");
+    if (!open) throw failure("EBADF");
     return open;
+  }
+
+  #file(fd: number): Inode {
+    const { inode } = this.#opened(fd);
+    if (!inode) throw failure("EBADF");
+    return inode;
   }
 
   #existing(path: string): Inode {
