@@ -1,9 +1,10 @@
 /**
- * Fetches what the tests need beside Node: Debian packages, and Postfix's load tools unpacked into .cache/ (not
+ * Fetches what the tests need beside Node: Debian packages, and Postfix and Dovecot unpacked into .cache/ (not
  * installed: nobody wants a second mail server started by a test). Says what is missing, so that suites can skip.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const cache = join(import.meta.dirname, "..", ".cache");
@@ -24,6 +25,31 @@ const wanted: readonly (readonly [string, string])[] = [
   ["mkfs.xfs", "xfsprogs"],
   ["faketime", "faketime"],
   ["cdb", "tinycdb"],
+  ["procmail", "procmail"],
+  ["vacation", "vacation"],
+  ["script", "bsdutils"],
+];
+
+interface Unpacked {
+  /** The package, and with it others of the same source. */
+  readonly packages: readonly string[];
+  /** A file it brings, below `peers`. */
+  readonly brings: string;
+  /** Installed: only libraries. */
+  readonly libraries: readonly string[];
+}
+
+const unpacked: readonly Unpacked[] = [
+  {
+    packages: ["postfix"],
+    brings: "usr/sbin/smtp-sink",
+    libraries: ["libicu72", "libdb5.3", "libsasl2-2", "libnsl2"],
+  },
+  {
+    packages: ["dovecot-core", "dovecot-imapd"],
+    brings: "usr/lib/dovecot/imap",
+    libraries: ["libunwind8", "liblzma5", "liblz4-1", "libzstd1", "libsodium23", "libtirpc3"],
+  },
 ];
 
 const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
@@ -35,31 +61,46 @@ const apt = (...args: string[]): boolean =>
 export const postfixTools = join(peers, "usr/sbin");
 export const postfixLibraries = join(peers, "usr/lib/postfix");
 
+/**
+ * The beginning of a command that sees what was unpacked where it belongs, below /usr, in a mount namespace of its
+ * own. A shell comes next: `-c`, script, arguments; what else is to be mounted can be mounted there. Needs root.
+ */
+export const amongPeers: readonly string[] = [
+  ...["unshare", "--mount", "--propagation", "private", "sh", "-c"],
+  'mount -t overlay overlay -o "ro,lowerdir=$0/usr:/usr" /usr && exec sh "$@"',
+  peers,
+];
+
 /** Brings what it can and returns the names of what is still missing. */
 export function setUp(): string[] {
   const absent = wanted.filter(([command]) => !has(command));
-  const needsPostfix = !existsSync(join(postfixTools, "smtp-sink"));
-  if ((absent.length > 0 || needsPostfix) && process.getuid?.() === 0 && has("apt-get")) {
+  const toUnpack = unpacked.filter(({ brings }) => !existsSync(join(peers, brings)));
+  if ((absent.length > 0 || toUnpack.length > 0) && process.getuid?.() === 0 && has("apt-get")) {
     apt("update", "-qq");
     if (absent.length > 0) apt("install", "-y", "-qq", "--no-install-recommends", ...absent.map(([, name]) => name));
-    if (needsPostfix) unpackPostfix();
+    toUnpack.forEach(unpack);
   }
   const missing = absent.filter(([command]) => !has(command)).map(([command]) => command);
   if (!runsSmtpSink()) missing.push("smtp-sink");
+  if (!runsAmongPeers("postconf", "-d", "mail_version")) missing.push("postfix");
+  if (!runsAmongPeers("doveconf", "-d", "mbox_read_locks")) missing.push("dovecot");
   return missing;
 }
 
-function unpackPostfix(): void {
-  const folder = join(cache, "packages");
-  mkdirSync(folder, { recursive: true });
+function unpack({ packages, libraries }: Unpacked): void {
+  const folder = mkdtempSync(join(tmpdir(), "postern-packages-"));
   mkdirSync(peers, { recursive: true });
-  spawnSync("apt-get", ["download", "-qq", "postfix"], { cwd: folder, stdio: "ignore" });
-  apt("install", "-y", "-qq", "--no-install-recommends", "libicu72", "libdb5.3", "libsasl2-2", "libnsl2");
-  for (const name of readdirSync(folder).filter((entry) => entry.endsWith(".deb"))) {
-    execFileSync("dpkg", ["-x", join(folder, name), peers]);
-  }
+  spawnSync("apt-get", ["download", "-qq", ...packages], { cwd: folder, stdio: "ignore" });
+  apt("install", "-y", "-qq", "--no-install-recommends", ...libraries);
+  for (const name of readdirSync(folder)) execFileSync("dpkg", ["-x", join(folder, name), peers]);
+  rmSync(folder, { recursive: true });
 }
 
 const runsSmtpSink = (): boolean =>
   spawnSync(join(postfixTools, "smtp-sink"), ["-h"], { env: { ...process.env, LD_LIBRARY_PATH: postfixLibraries } })
     .error === undefined;
+
+const runsAmongPeers = (...command: readonly string[]): boolean => {
+  const [unshare = "", ...rest] = amongPeers;
+  return spawnSync(unshare, [...rest, "-c", 'exec "$@"', "sh", ...command]).status === 0;
+};

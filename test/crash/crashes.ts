@@ -39,6 +39,8 @@ export interface Plan {
   readonly largeEvery?: number;
   /** Clients at once. */
   readonly sessions?: number;
+  /** All of table.ts, unless told otherwise. */
+  readonly entrances?: readonly string[];
   readonly exits?: readonly string[];
   readonly options?: ServerOptions;
   /** Called when the first server serves, before the load. */
@@ -107,13 +109,13 @@ export async function drain(server: Server, standstillMs = defaultStandstillMs):
   let [fewest, sinceMs] = [Number.POSITIVE_INFINITY, Date.now()];
   for (;;) {
     await server.postern(["queue", "retry"]);
-    const { code, stdout } = await server.postern(["queue", "count", "--json"]);
+    const { code, stdout, stderr } = await server.postern(["queue", "count", "--json"]);
     const left = code === 0 ? (JSON.parse(stdout) as { messages: number }).messages : fewest;
     if (left === 0) return;
     if (left < fewest) [fewest, sinceMs] = [left, Date.now()];
     if (Date.now() - sinceMs < standstillMs) continue;
     const shown = await server.postern(["queue", "show", "--limit", "5"]);
-    throw new Error(`the queue came to a standstill with ${left} messages\n${shown.stdout}`);
+    throw new Error(`the queue came to a standstill with ${left} messages\n${stderr}${shown.stdout}${server.output()}`);
   }
 }
 
@@ -195,7 +197,8 @@ const breakOffShares = [0.3, 0.7, 1];
 async function sendAll(stage: Stage, plan: Plan): Promise<Map<number, Sent>> {
   const random = seeded(plan.seed + 1);
   const chosen = exits.filter(({ name }) => plan.exits?.includes(name) ?? true);
-  const cells: [Entrance, Exit][] = entrances.flatMap((entrance) =>
+  const open = entrances.filter(({ name }) => plan.entrances?.includes(name) ?? true);
+  const cells: [Entrance, Exit][] = open.flatMap((entrance) =>
     chosen.flatMap((exit) => Array.from({ length: entrance.share }, (): [Entrance, Exit] => [entrance, exit])),
   );
   const sent = new Map<number, Sent>();

@@ -12,9 +12,9 @@ for (const [fileSystem, maker] of [
     skip: unlessRoot() || without(maker),
   }, async (t) => {
     const seed = Date.now() % 1_000_000;
-    const result = await cutPowerUnderLoad({ fileSystem, cuts: 3, messages: 1_000, seed, largeEvery: 250 });
+    const result = await cutPowerUnderLoad({ fileSystem, cuts: 3, messages: 800, seed, largeEvery: 250 });
     t.diagnostic(`--seed ${seed}: ${summary(result)}`);
     assert.deepEqual(result.wrong.slice(0, 20), []);
-    assert.ok(result.acknowledged > 500, "most of the load went through");
+    assert.ok(result.acknowledged > 400, "most of the load went through");
   });
 }

@@ -6,9 +6,11 @@ import { mailboxOf } from "../support/server.ts";
 const readers = ["u0", "u1", "u2", "u3", "target0", "load"];
 const everyMs = 25;
 
+let moved = 0;
+
 /**
  * A mail program that takes what is new while more comes: a repetition no longer finds the file under its own name, and
- * only a mark can tell it.
+ * only a mark can tell it. It gives each a name of its own, or the second copy would take the place of the first.
  */
 export function startReader(server: { readonly root: string }): Disposable {
   const timer = setInterval(() => {
@@ -20,7 +22,7 @@ export function startReader(server: { readonly root: string }): Disposable {
 function read(maildir: string): void {
   try {
     for (const name of readdirSync(join(maildir, "new"))) {
-      renameSync(join(maildir, "new", name), join(maildir, "cur", `${name}:2,S`));
+      renameSync(join(maildir, "new", name), join(maildir, "cur", `${++moved}.${name}:2,S`));
     }
   } catch {
     // not there yet, or its disk is off

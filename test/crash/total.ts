@@ -27,7 +27,9 @@ export async function addUp<Plan extends Seeded>(
   const wrong: string[] = [];
   const sums = Object.fromEntries(numbers.map((number) => [number, 0])) as Record<(typeof numbers)[number], number>;
   for (const plan of plans) {
-    const result = await carryOut(plan);
+    const result = await carryOut(plan).catch((error: unknown) => {
+      throw new Error(`${name} --seed ${plan.seed} came to no end`, { cause: error });
+    });
     console.log(`${name} --seed ${plan.seed}: ${summary(result)}`);
     for (const line of result.wrong.slice(0, 20)) console.log(`  ${line}`);
     for (const number of numbers) sums[number] += result[number];

@@ -89,6 +89,7 @@ function fakeWorker(): { worker: Worker; socket: FakeSocket; closed: boolean } {
   const made = { socket, closed: false, worker: undefined as unknown as Worker };
   made.worker = createWorker(child as unknown as ChildProcess, {
     as: undefined,
+    serverRoot: undefined,
     openFolder: (_, folder) => (folder < 200 ? done(openSync("/dev/null", "r")) : temporary("3.0", "no such folder")),
     whenClosed: () => {
       made.closed = true;

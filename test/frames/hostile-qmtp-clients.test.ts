@@ -42,6 +42,7 @@ test(`qmtpd answers each recipient of each whole package and queues no other, ${
   const made = createQmtpService({
     settings: settings.value,
     submit: async () => client.submit(),
+    submitToHook: async () => client.submit(),
     log: () => {},
     now: Date.now,
   });

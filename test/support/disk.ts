@@ -1,6 +1,16 @@
 import { spawnSync } from "node:child_process";
 import { dlopen } from "node:ffi";
-import { closeSync, mkdirSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder, until } from "./server.ts";
 
@@ -28,13 +38,16 @@ export function createDisk(fileSystem: FileSystem): Disk {
   mkdirSync(folder);
   must(`mkfs.${fileSystem}`, "-q", image);
   const mount = (): void => must("mount", "-o", "loop", image, folder);
-  /**
-   * A mount namespace made meanwhile (`ip netns exec` makes one) has a copy of our mount and keeps the dead file system
-   * alive; mounting the image would bring that back, not what is on it. The loop device goes with its last user.
-   */
   const unmount = async (): Promise<void> => {
     await until(`nobody to use ${folder}`, () => spawnSync("umount", [folder]).status === 0, 20_000);
-    await until(`${image} to be let go, by all mount namespaces`, () => !isAttached(image), 300_000);
+    await until(
+      `${image} to be let go, by all mount namespaces`,
+      () => {
+        unmountElsewhere(folder);
+        return !isAttached(image);
+      },
+      60_000,
+    );
   };
   mount();
   return {
@@ -49,6 +62,25 @@ export function createDisk(fileSystem: FileSystem): Disk {
       rmSync(base, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * A mount namespace made meanwhile (`ip netns exec` makes one, and so do sandboxes) has a copy of our mount and keeps the
+ * dead file system alive: mounting the image would bring that back, not what is on it.
+ */
+function unmountElsewhere(folder: string): void {
+  const seen = new Set<string>();
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+      if (seen.has(namespace)) continue;
+      seen.add(namespace);
+      if (!readFileSync(`/proc/${pid}/mountinfo`, "latin1").includes(` ${folder} `)) continue;
+      spawnSync("nsenter", [`--mount=/proc/${pid}/ns/mnt`, "umount", folder]);
+    } catch {
+      // it has ended meanwhile
+    }
+  }
 }
 
 const isAttached = (image: string): boolean =>
