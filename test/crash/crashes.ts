@@ -35,6 +35,8 @@ export interface Plan {
   readonly messages: number;
   readonly crashes: number;
   readonly crash: Crash;
+  /** No crash comes after this share of the load; 0.97 unless told otherwise. */
+  readonly latest?: number;
   /** Each so many-th message is a large one. None when absent. */
   readonly largeEvery?: number;
   /** Clients at once. */
@@ -150,7 +152,10 @@ function createStage(first: Server, plan: Plan): Stage {
     if (kind !== "orderly") crashesMs.push(Date.now());
     if (kind === "lying") liesMs.push(Date.now());
   };
-  const points = Array.from({ length: plan.crashes }, () => Math.ceil(plan.messages * (0.03 + 0.94 * random())));
+  const { latest = 0.97 } = plan;
+  const points = Array.from({ length: plan.crashes }, () =>
+    Math.ceil(plan.messages * (0.03 + (latest - 0.03) * random())),
+  );
   points.sort((a, b) => a - b);
   let working = Promise.resolve();
   let failed: unknown;

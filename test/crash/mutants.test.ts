@@ -1,6 +1,6 @@
 /** Deliberate faults that the kills and the power cuts must notice, or they prove nothing. By the promise they break. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { unlessRoot, without } from "../support/missing.ts";
@@ -20,6 +20,7 @@ interface Row {
   readonly crash: readonly string[] | "power";
   /** How often in one load. */
   readonly crashes: number;
+  readonly entrances?: readonly string[];
   readonly exits?: readonly string[];
   readonly standstillMs?: number;
   readonly fault: Fault;
@@ -70,7 +71,7 @@ const rows: readonly Row[] = [
   },
   {
     name: "stored: queue's commits are not flushed",
-    moment: "ended",
+    moment: "any",
     crash: "power",
     crashes: 1,
     exits: ["Maildir", "forward"],
@@ -210,6 +211,7 @@ const rows: readonly Row[] = [
     moment: "any",
     crash: ["smtpd"],
     crashes: 1,
+    entrances: ["SMTP"],
     exits: ["Maildir"],
     standstillMs: 10_000,
     fault: {
@@ -224,6 +226,7 @@ const rows: readonly Row[] = [
     moment: "any",
     crash: ["smtpd"],
     crashes: 1,
+    entrances: ["SMTP"],
     exits: ["Maildir"],
     fault: {
       file: "programs/supervise/member.js",
@@ -237,7 +240,12 @@ const rows: readonly Row[] = [
 ];
 
 const mostLoads = 3;
-const shared = { messages: 150, sessions: 40, entrances: ["SMTP", "submission", "QMTP", "QMQP"] };
+const shared = {
+  latest: 0.5,
+  messages: 150,
+  sessions: 40,
+  entrances: ["SMTP", "submission", "QMTP", "QMQP"],
+};
 
 for (const row of rows) {
   test(`a mutant is caught: ${row.name}`, { skip: unlessPossible(row.crash) }, async (t) => {
@@ -274,7 +282,12 @@ type Load = Pick<Row, "crash" | "moment"> & Omit<Plan, "crash">;
 async function brokenPromises({ crash, moment, ...plan }: Load, tree: string): Promise<readonly string[]> {
   const before = (server: Server) => comes(moment, server);
   if (crash === "power") {
-    return (await cutPowerUnderLoad({ ...plan, fileSystem: "ext4", cuts: plan.crashes, tree, before })).wrong;
+    const beforeCut = async (server: Server): Promise<void> => {
+      await before(server);
+      writeFileSync(join(server.root, "of-another-program"), "", { flush: true }); // puts the names in the journal
+    };
+    return (await cutPowerUnderLoad({ ...plan, fileSystem: "ext4", cuts: plan.crashes, tree, before: beforeCut }))
+      .wrong;
   }
   let next = 0;
   const result = await runPlan({

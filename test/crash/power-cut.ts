@@ -37,7 +37,10 @@ const cutPower =
   };
 
 export interface Cuts
-  extends Pick<Plan, "seed" | "messages" | "sessions" | "entrances" | "exits" | "largeEvery" | "standstillMs"> {
+  extends Pick<
+    Plan,
+    "seed" | "messages" | "latest" | "sessions" | "entrances" | "exits" | "largeEvery" | "standstillMs"
+  > {
   readonly fileSystem: FileSystem;
   readonly cuts: number;
   /** Code with a deliberate fault instead of the real one. */
