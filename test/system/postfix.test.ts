@@ -133,3 +133,27 @@ test("what Postfix does with XVERP is what a client has to expect", { skip }, as
   }
   await client.quit();
 });
+
+test("§17.226 recipients with VERP go to Postfix together once it has offered XVERP, and each gets its own sender", {
+  skip,
+}, async () => {
+  await using postfix = await startPostfix({ smtpd_authorized_verp_clients: "127.0.0.1" });
+  const control = { smtproutes: `:127.0.0.1:${postfix.port}\n`, concurrencydestination: "1" };
+  await using server = await startServer({ control });
+  const recipients = Array.from({ length: 30 }, (_, n) => `u${n}@postfix.example`);
+  const client = await SmtpClient.open(server.smtpPort);
+  assert.match(await client.command("EHLO client.example"), /XVERP/);
+  for (const command of ["MAIL FROM:<list@far.example> XVERP=-=", ...recipients.map((to) => `RCPT TO:<${to}>`)]) {
+    assert.match(await client.command(command), /^250/);
+  }
+  assert.match(await client.command("DATA"), /^354/);
+  client.send("Subject: list\r\n\r\nbody\r\n.\r\n");
+  assert.match(await client.reply(), /^250/);
+  await client.quit();
+  await until("its deliveries", () => postfix.delivered().length >= recipients.length);
+  const senders = postfix.delivered().map((text) => /^Return-Path: <(.*)>\n/.exec(text)?.[1]);
+  const expected = recipients.map((recipient) => `list-${recipient.replace("@", "=")}@far.example`);
+  assert.deepEqual(senders.toSorted(), expected.toSorted());
+  const transactions = postfix.log().match(/postfix\/cleanup\[\d+\]: \w+: message-id=/g) ?? [];
+  assert.equal(transactions.length, 2);
+});
