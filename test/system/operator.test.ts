@@ -65,7 +65,7 @@ test("a second start carries on with the same queue; retry delivers", async () =
   assert.equal(await second.stop(), 0);
 });
 
-test("config: get, set, check; reload takes it up, and keeps the old settings when it is wrong", async () => {
+test("§17.39 §17.41 config: get, set, check; reload takes it up, and keeps the old settings when it is wrong", async () => {
   await using server = await startServer();
   assert.equal((await server.postern(["config", "get", "me"])).stdout, "localhost\n");
   assert.equal((await server.postern(["config", "set", "smtpgreeting", "mail.example.test"])).code, 0);

@@ -218,7 +218,7 @@ test("§17.242 qmail-qread and qmail-qstat show a message that waits", async () 
   assert.match(stdout, /^messages in queue: [1-9][0-9]*\nmessages in queue but not yet preprocessed: 0\n$/);
 });
 
-test("qmail-showctl shows every control file, and does not know all", async () => {
+test("§17.76 qmail-showctl shows every control file, and does not know all", async () => {
   writeFileSync(join(root, "control/mystery"), "?\n");
   const { stdout, code } = await run(join(tree, "bin/qmail/qmail-showctl"), [], "", { POSTERN_ROOT: root });
   rmSync(join(root, "control/mystery"));

@@ -231,6 +231,20 @@ for (const { peer, tried, expected } of [
   });
 }
 
+test("§17.34 queue counts the wait for the next attempt from when the last one began", async () => {
+  const { clock, queue, smtpd } = startQueue(new MemoryStorage());
+  const remote = new Deliverer(queue, "remote", () => undefined);
+  smtpd.submit("x\n", ["a@far.org"]);
+  await clock.settle();
+  await clock.advance(60_000);
+  remote.fate = () => ({ letter: "Z", text: "later\n" });
+  for (const delivery of remote.running) remote.answer(delivery);
+  await clock.advance(339_000);
+  assert.equal(remote.deliveries.length, 1);
+  await clock.advance(1_000);
+  assert.equal(remote.deliveries.length, 2);
+});
+
 test("queue delivers again at once what a broken channel left open, and defers it when that repeats", async () => {
   const { clock, queue, smtpd, events } = startQueue(new MemoryStorage());
   const first = new Deliverer(queue, "remote", () => undefined);
