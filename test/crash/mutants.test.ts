@@ -265,14 +265,8 @@ for (const row of rows) {
   });
 }
 
-/** An open fault of `storeOnce`, see the README. */
-const tornForReaders = "a torn file that a reader has moved stays";
-
 for (const crash of [["queue", "deliver", "smtpd"], "power"] as const) {
-  test(`nothing is taken for a mutant: slow, ${crash}`, {
-    skip: unlessPossible(crash),
-    todo: crash === "power" && tornForReaders,
-  }, async () => {
+  test(`nothing is taken for a mutant: slow, ${crash}`, { skip: unlessPossible(crash) }, async () => {
     using slow = mutant(...slowly);
     const plan = { ...shared, seed: Date.now() % 1_000_000, crash, crashes: 3 };
     assert.deepEqual(await brokenPromises({ ...plan, moment: "delivered" }, slow.tree), []);

@@ -10,7 +10,7 @@ let moved = 0;
 
 /**
  * A mail program that takes what is new while more comes: a repetition no longer finds the file under its own name, and
- * only a mark can tell it. It gives each a name of its own, or the second copy would take the place of the first.
+ * only a mark can tell it. It makes each name its own, or the second copy would take the place of the first.
  */
 export function startReader(server: { readonly root: string }): Disposable {
   const timer = setInterval(() => {
@@ -22,7 +22,7 @@ export function startReader(server: { readonly root: string }): Disposable {
 function read(maildir: string): void {
   try {
     for (const name of readdirSync(join(maildir, "new"))) {
-      renameSync(join(maildir, "new", name), join(maildir, "cur", `${++moved}.${name}:2,S`));
+      renameSync(join(maildir, "new", name), join(maildir, "cur", `${name}.${++moved}:2,S`));
     }
   } catch {
     // not there yet, or its disk is off

@@ -203,3 +203,12 @@ test("isNameSafe() refuses what could leave the folder or hide in it", () => {
     ...Array.from({ length: 6 }, () => false),
   ]);
 });
+
+test("storeOnce() takes away a torn message that a reader has moved, and delivers it again", () => {
+  store();
+  renameSync(delivered(), join(box, "cur", `${name}:2,S`));
+  truncateSync(mark(), 3); // as a power cut may leave it: the names are there, what was in the file is not
+  store();
+  assert.deepEqual(readdirSync(join(box, "cur")), []);
+  assertDelivered();
+});

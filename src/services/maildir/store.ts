@@ -39,7 +39,7 @@ export function storeOnce(files: Files, folder: string, name: string, content: C
         renew(files, mark);
         return done({ device, mark });
       }
-      removeTorn(files, mark, delivered);
+      removeTorn(files, folder, name, mark);
       files.link(fresh, mark);
     }
     made = "fresh and mark";
@@ -122,10 +122,22 @@ export function isAt(files: Files, fd: number, position: number, content: Conten
   return true;
 }
 
-/** The mark's file is the delivered one, unless a reader has taken that away. */
-function removeTorn(files: Files, mark: string, delivered: string): void {
-  if (files.lstat(mark)?.ino === files.lstat(delivered)?.ino) files.unlink(delivered);
+/** The mark's file is the delivered one, which a reader may have moved to cur/ since, where its name begins as ours. */
+function removeTorn(files: Files, folder: string, name: string, mark: string): void {
+  const inode = files.lstat(mark)?.ino;
+  const moved = namesIn(files, `${folder}/cur`).filter((entry) => entry.startsWith(name));
+  for (const path of [`${folder}/new/${name}`, ...moved.map((entry) => `${folder}/cur/${entry}`)]) {
+    if (files.lstat(path)?.ino === inode) files.unlink(path);
+  }
   files.unlink(mark);
+}
+
+function namesIn(files: Files, folder: string): readonly string[] {
+  try {
+    return [...files.names(folder)];
+  } catch {
+    return []; // a Maildir without cur/
+  }
 }
 
 /** Makes the mark as young as this attempt, for those who remove old files: linking changes the time of the inode. */
