@@ -9,6 +9,11 @@ interface Fortune {
   readonly failures: { readonly startedAt: number; readonly endedAt: number; readonly endedWallMs: number }[];
   /** When the last of them ended that counts, or it answered: whoever started before says nothing new. */
   changedAt: number;
+  /**
+   * One failed that began before the last answer. To the queue, which had heard of no trouble before that answer, it is
+   * the one that counts, and those that follow are not.
+   */
+  isDoubtful: boolean;
   /** Nothing is tried before, by the wall clock; afterwards one delivery at a time. 0 when nothing is wrong. */
   shunnedUntilMs: number;
   /** What of that is written down. Nothing is taken from disk before. */
@@ -44,7 +49,8 @@ export class Fortunes {
     this.#fortunes.set(key, fortune);
     const endedAt = this.now();
     fortune.failures.push({ startedAt, endedAt, endedWallMs: wallMs });
-    if (startedAt < fortune.changedAt || this.#operators > 0) return;
+    fortune.isDoubtful ||= startedAt < fortune.changedAt && fortune.shunnedUntilMs === 0;
+    if (startedAt < fortune.changedAt || this.#operators > 0 || fortune.isDoubtful) return;
     fortune.changedAt = endedAt;
     fortune.shunnedUntilMs = wallMs + firstBlockMs;
   }
@@ -129,6 +135,7 @@ const newFortune = (): Fortune => ({
   blocks: 0,
   failures: [],
   changedAt: 0,
+  isDoubtful: false,
   shunnedUntilMs: 0,
   restsUntilMs: 0,
   isRested: false,
@@ -137,5 +144,11 @@ const newFortune = (): Fortune => ({
 
 /** What is known counts no more from here on; what is written down may say so later. */
 function forgive(fortune: Fortune, moment: number): void {
-  Object.assign(fortune, { shunnedUntilMs: 0, isRested: true, changedAt: moment, forgivenAt: moment });
+  Object.assign(fortune, {
+    isDoubtful: false,
+    shunnedUntilMs: 0,
+    isRested: true,
+    changedAt: moment,
+    forgivenAt: moment,
+  });
 }

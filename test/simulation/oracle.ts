@@ -150,8 +150,9 @@ export class Oracle {
   ended(delivery: Started, reached = 0, reports?: Reports): void {
     const [first] = delivery.recipients;
     if (!first) return;
-    const { startedMs, startedAt } = delivery;
+    const { startedAt } = delivery;
     const { steadyMs: atMs, wallMs } = this.#now();
+    const startedMs = Math.min(delivery.startedMs, wallMs);
     const key = keyOf(delivery.channel, first.destination);
     this.#count(delivery.channel, -1);
     this.#count(key, -1);
@@ -470,7 +471,14 @@ export class Oracle {
     for (const recipient of this.open) {
       const { channel, destination, message } = recipient;
       const key = keyOf(channel, destination);
-      if (recipient.running || message.held || this.deletable.has(message.id) || !present.has(channel)) continue;
+      if (
+        recipient.running ||
+        recipient.heard ||
+        message.held ||
+        this.deletable.has(message.id) ||
+        !present.has(channel)
+      )
+        continue;
       if ((this.#running.get(key) ?? 0) > 0) continue;
       const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
       const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.fortunes.restsUntilMs(key));

@@ -35,6 +35,33 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     keeps: ["crash", "restart", "break", "full", "operator", "lie", "defer", "breakOff"],
     bug: "delivered twice what was released while it was being claimed",
   },
+  {
+    seed: 1_065,
+    steps: 42,
+    keeps: ["restart", "jump", "operator", "reload", "lie", "hang", "defer", "reject", "breakOff", "silence"],
+    bug: "waited for a time of before the clock was set back",
+  },
+  {
+    seed: 1_086,
+    steps: 91,
+    keeps: [
+      "crash",
+      "restart",
+      "full",
+      "broken",
+      "operator",
+      "reload",
+      "down",
+      "dns",
+      "hang",
+      "defer",
+      "reject",
+      "breakOff",
+      "large",
+      "silence",
+    ],
+    bug: "stood still when new mail alone could not be written, until something else was",
+  },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

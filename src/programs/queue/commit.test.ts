@@ -46,6 +46,33 @@ test("while what has happened cannot be written, new mail is refused and does no
   assert.deepEqual(applied, [1, 3, 4]);
 });
 
+test("when new mail alone could not be written, it is found out when writing works again", async () => {
+  const pauses: (() => unknown)[] = [];
+  const clock: Clock = {
+    wallMs: () => 5,
+    steadyMs: () => 0,
+    soon: (call) => void setImmediate(call),
+    after: (_ms, call) => {
+      pauses.push(call);
+      return () => {};
+    },
+  };
+  let isDiskDead = true;
+  const storage: Storage = Object.assign(new MemoryStorage(), {
+    apply: async (): Promise<Outcome<undefined>> =>
+      isDiskDead ? temporary("3.1", "cannot write the queue: disk I/O error") : done(undefined),
+  });
+  const troubles: string[] = [];
+  const committer = new Committer(storage, clock, (trouble) => troubles.push(trouble));
+  committer.offer([{ kind: "end", message: 1 }], () => {});
+  await turn();
+  await turn();
+  isDiskDead = false;
+  pauses.shift()?.();
+  await committer.flushed();
+  assert.deepEqual(troubles, ["stuck", "none"]);
+});
+
 test("on a full disk new mail is refused, and what has happened is written all the same: nothing pauses", async () => {
   const clock: Clock = {
     wallMs: () => 0,

@@ -82,9 +82,13 @@ export class Committer {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  /** New mail is refused, which may be all it takes to write down the rest: ending messages needs hardly any room. */
+  /**
+   * New mail is refused, which may be all it takes to write down the rest: ending messages needs hardly any room. Where
+   * that is not known, and nothing else is to be written, the time is: nothing would find out else that all is well.
+   */
   async #refuse(groups: readonly Group[], failure: Failure): Promise<void> {
     const required = refuseOffers(groups, failure);
+    if (required.length === 0 && this.#now === "stuck") required.push(this.#trial());
     if (required.length === 0) return;
     for (;;) {
       const outcome = await this.#apply(required, false);
@@ -102,6 +106,10 @@ export class Committer {
     if (outcome.kind !== "done") this.#tell(refusable && isShort ? "refusing" : "stuck", outcome);
     else this.#tell(refusable || !isShort || this.#now === "none" ? "none" : "refusing");
     return outcome;
+  }
+
+  #trial(): Group {
+    return { changes: [{ kind: "clock", nowMs: this.#clock.wallMs() }], refused: undefined, written: () => {} };
   }
 
   #tell(trouble: Trouble, failure?: Failure): void {

@@ -245,6 +245,19 @@ test("§17.34 queue counts the wait for the next attempt from when the last one 
   assert.equal(remote.deliveries.length, 2);
 });
 
+test("queue does not wait for a time of before the clock was set back", async () => {
+  const { clock, queue, smtpd } = startQueue(new MemoryStorage());
+  const remote = new Deliverer(queue, "remote", () => undefined);
+  smtpd.submit("x\n", ["a@far.org"]);
+  await clock.settle();
+  clock.wall -= 86_400_000;
+  await clock.advance(120_000);
+  remote.fate = () => ({ letter: "Z", text: "later\n" });
+  for (const delivery of remote.running) remote.answer(delivery);
+  await clock.advance(400_000);
+  assert.equal(remote.deliveries.length, 2);
+});
+
 test("queue delivers again at once what a broken channel left open, and defers it when that repeats", async () => {
   const { clock, queue, smtpd, events } = startQueue(new MemoryStorage());
   const first = new Deliverer(queue, "remote", () => undefined);

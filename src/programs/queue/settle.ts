@@ -47,10 +47,11 @@ export class Settler {
     this.#admissions = admissions;
   }
 
-  /** `whenFinal` is called once a K or D is on disk. */
-  settle(active: Active, startedMs: number, results: readonly Result[], whenFinal: () => void): void {
+  /** `whenFinal` is called once a K or D is on disk. What began later than now began before the clock was set back. */
+  settle(active: Active, beganMs: number, results: readonly Result[], whenFinal: () => void): void {
     if (results.length === 0) return;
     const settlement: Settlement = { changes: [], failures: [], admissions: [], due: [], final: false };
+    const startedMs = Math.min(beganMs, this.#core.clock.wallMs());
     const { queuelifetime } = this.#core.settings;
     const last = this.#core.trustsAges && isExpired(active.message.arrivedMs, startedMs, queuelifetime);
     for (const { entry, logNumber, reported } of results) {
