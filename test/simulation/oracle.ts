@@ -428,7 +428,7 @@ export class Oracle {
     const { wallMs, steadyMs } = this.#now();
     this.quietSinceMs = steadyMs;
     const isBig = Math.abs(byMs) > 60_000;
-    if (isBig) this.#jumpedAtMs = steadyMs;
+    this.#jumpedAtMs = steadyMs; // small ones add up, and what they add up to is noticed
     this.#noticedAtMs = isBig && steadyMs - this.#setAtMs > lookMs ? steadyMs : -Infinity;
     this.#setAtMs = steadyMs;
     this.fortunes.clockIsSet(wallMs);

@@ -57,10 +57,12 @@ test("a second start carries on with the same queue; retry delivers", async () =
   const client = await SmtpClient.open(first.smtpPort);
   assert.match(await client.message("a@one.test", ["x@far.test"], "Subject: later\n\n"), /^250 /);
   await client.quit();
+  const tried = /"attempts":1\b/;
+  await until("a first attempt", async () => tried.test((await first.postern(["queue", "list", "--json"])).stdout));
   assert.equal(await first.stop(), 0);
   writeFileSync(join(first.root, "control/virtualdomains"), "far.test:far\n");
   writeFileSync(join(first.root, "control/smtproutes"), `:127.0.0.1:${first.smtpPort}\n`);
-  const second = await startServer({ root: first.root });
+  await using second = await startServer({ root: first.root });
   assert.equal(json((await second.postern(["queue", "list", "--json"])).stdout).length, 1);
   assert.equal(await second.stop(), 0);
 });

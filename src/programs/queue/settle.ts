@@ -133,7 +133,7 @@ export class Settler {
     };
     const forwarded = admissions.flatMap((admission) => admission.changes);
     if (active.deleted) {
-      this.#writeDeleted(active, written);
+      this.#writeDeleted(active, [...changes, ...failures], written);
     } else if (active.remaining > 0) {
       this.#core.require(active, [...changes, ...failures, ...forwarded], written);
     } else if (!active.failed) {
@@ -144,12 +144,10 @@ export class Settler {
     }
   }
 
-  #writeDeleted(active: Active, written: () => void): void {
-    if (active.entries.values().some(({ running }) => running)) {
-      written();
-      return;
-    }
-    this.#end(active, [], written);
+  /** It ends with its last delivery. Until then what is done is written down: after a crash it is only held. */
+  #writeDeleted(active: Active, changes: readonly Change[], written: () => void): void {
+    if (active.entries.values().some(({ running }) => running)) this.#core.require(active, changes, written);
+    else this.#end(active, [], written);
   }
 
   #end(active: Active, before: readonly Change[], written: () => void, composed?: Composed): void {

@@ -25,11 +25,18 @@ export function parseVpasswdCdb(file: Buffer): Outcome<readonly VirtualAccount[]
   if (read.kind !== "done") return read;
   const accounts: VirtualAccount[] = [];
   for (const [name, data] of read.value) {
-    const account = accountOf(`${name}:${data.replace(/^:/, "").replace(/[\0\n]+$/, "")}`);
+    const account = accountOf(`${name}:${withoutEnd(data.replace(/^:/, ""))}`);
     if (!account) return temporary("3.5", `the record of ${name} is no account`);
     accounts.push(account);
   }
   return done(accounts);
+}
+
+/** Some writers of the file end a record with a line end, some with a NUL. */
+function withoutEnd(text: string): string {
+  let end = text.length;
+  while (end > 0 && "\0\n".includes(text.charAt(end - 1))) end--;
+  return text.slice(0, end);
 }
 
 function accountOf(line: string): VirtualAccount | undefined {
