@@ -36,9 +36,10 @@ const slowly: readonly Fault[] = [
   { file: "programs/local/flush.js", from: "setImmediate(flush)", to: "setTimeout(flush, 500)" },
   {
     file: "programs/queue/commit.js",
-    from: "const outcome = await this.#storage.apply(groups",
+    from: "const outcome = await this.#storage.apply(changes, refusable)",
     to:
-      "await new Promise((resolve) => setTimeout(resolve, 300));" + "const outcome = await this.#storage.apply(groups",
+      "await new Promise((resolve) => setTimeout(resolve, 300));" +
+      "const outcome = await this.#storage.apply(changes, refusable)",
   },
   {
     file: "programs/deliver/mbox.js",
