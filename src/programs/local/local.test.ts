@@ -304,7 +304,9 @@ test("every message is stored exactly once, whoever is killed while it is delive
 });
 
 const isRoot = process.getuid?.() === 0;
-test("§17.53 §17.54 as root, a user's mail and programs are that user's alone", { skip: !isRoot && "needs root" }, async () => {
+test("§17.53 §17.54 as root, a user's mail and programs are that user's alone", {
+  skip: !isRoot && "needs root",
+}, async () => {
   chmodSync(root, 0o711);
   const home = join(root, "other");
   makeMaildir(nodeFiles, join(home, "Maildir"));
