@@ -13,9 +13,9 @@ const longestOctets = receipt.length;
 
 /**
  * Stands between what a program says on its channel and Node, which keeps an endless line whole, and throws for one that
- * is no JSON, or a receipt for nothing: all in this process, the one that everything hangs on. Lets through "hello" and "ready", once
- * each, and the receipt Node waits for when a socket was sent. At anything else calls `onBreach`, and lets nothing through
- * any more. Throws when this version of Node keeps its channels elsewhere.
+ * is no JSON, or a receipt for nothing: all in this process, the one that everything hangs on. Lets through "hello" and
+ * "ready", once each, and the receipt Node waits for when a socket was sent. At anything else calls `onBreach`, and lets
+ * nothing through any more. Throws when this version of Node keeps its channels elsewhere.
  */
 export function guardChannel(child: ChildProcess, onBreach: () => void): void {
   const handle = channelHandleOf(child);
