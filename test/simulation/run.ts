@@ -6,7 +6,6 @@ import { type Run, simulate } from "./simulate.ts";
 /**
  * node test/simulation/run.ts                     a hundred thousand messages
  *   --messages N  --seconds N  --from SEED        so many messages, so long, from this seed on
- *   --except SEED,SEED                            but not with these
  *   --seed N [--steps N] [--without a,b] [--trace] [--mutant NAME]
  *                                                 one run again, line by line
  */
@@ -14,7 +13,6 @@ const { values } = parseArgs({
   options: {
     seed: { type: "string" },
     from: { type: "string", default: "1" },
-    except: { type: "string", default: "" },
     messages: { type: "string" },
     seconds: { type: "string" },
     steps: { type: "string", default: "100" },
@@ -70,9 +68,7 @@ async function many(): Promise<void> {
   const untilMs = beganMs + Number(values.seconds ?? Infinity) * 1_000;
   const wanted = Number(values.messages ?? (values.seconds === undefined ? 100_000 : Infinity));
   const total = { runs: 0, messages: 0, recipients: 0, crashes: 0, events: 0, simulatedMs: 0 };
-  const excepted = values.except.split(",").map(Number);
   for (let seed = Number(values.from); total.messages < wanted && performance.now() < untilMs; seed++) {
-    if (excepted.includes(seed)) continue;
     const { violation, ...figures } = await run(seed, Number(values.steps), given);
     total.runs++;
     for (const name of ["messages", "recipients", "crashes", "events", "simulatedMs"] as const)

@@ -93,13 +93,19 @@ export class Core {
           this.blocked(command.channel, command.destination);
           break;
         case "open":
-          this.committer.require([{ ...command, nowMs: this.clock.wallMs() }]);
+          this.#opened(command.channel, command.destination);
           break;
         default:
           command satisfies never;
       }
     }
     if (event.kind === "ended") this.roomCame(event.delivery.channel);
+  }
+
+  /** Its mail on disk is looked for only once that is written: before, the store still leaves it alone. */
+  #opened(channel: ChannelName, destination: string): void {
+    const nowMs = this.clock.wallMs();
+    this.committer.require([{ kind: "open", channel, destination, nowMs }], () => this.waits(channel, nowMs));
   }
 
   /** Writes down what became of a message in memory. */

@@ -1,7 +1,7 @@
 import { tooLong } from "../../protocol/schedule/retry.ts";
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
 import type { ClaimedRecipient } from "../../services/storage/storage.ts";
-import { type Active, addEntry, type Entry } from "./active.ts";
+import { addEntry, type Entry } from "./active.ts";
 import type { Core } from "./core.ts";
 import type { Settler } from "./settle.ts";
 
@@ -124,7 +124,8 @@ export class Filler {
   async #schedule(claimed: readonly ClaimedRecipient[]): Promise<void> {
     const jobs: Entry[] = [];
     for (const recipient of claimed) {
-      const active = await this.#activate(recipient.message);
+      await this.#bringIn(recipient.message);
+      const active = this.#core.active.get(recipient.message); // now: what is held across an await may be forgotten
       if (active?.held || active?.deleted || active?.entries.has(recipient.number)) continue;
       if (active) jobs.push(addEntry(active, recipient));
       else this.#giveBack(recipient);
@@ -140,17 +141,19 @@ export class Filler {
     this.#core.committer.require([{ kind: "unclaim", message, number }], again);
   }
 
-  /** `undefined` when it cannot be read now, or is gone. */
-  async #activate(id: number): Promise<Active | undefined> {
-    const active = this.#core.active.get(id);
-    if (active) return active;
-    const read = this.#core.active.beginRead(id);
-    const message = await this.#core.storage.message(id);
-    this.#core.active.endRead(read);
-    if (read.stale) return this.#activate(id);
-    // Between the question and the answer something else may have brought it in: looked up again.
-    const now = this.#core.active.get(id);
-    return now ?? (message.kind === "done" && message.value ? this.#core.active.addStored(message.value) : undefined);
+  /** Sees that a message is in memory, unless it cannot be read now, or is gone. */
+  async #bringIn(id: number): Promise<void> {
+    while (!this.#core.active.get(id)) {
+      const read = this.#core.active.beginRead(id);
+      const message = await this.#core.storage.message(id);
+      this.#core.active.endRead(read);
+      if (read.stale) continue;
+      // Between the question and the answer something else may have brought it in.
+      if (message.kind === "done" && message.value && !this.#core.active.get(id)) {
+        this.#core.active.addStored(message.value);
+      }
+      return;
+    }
   }
 
   /** A destination that stays out of reach must not keep its mail beyond the lifetime. */
@@ -168,7 +171,8 @@ export class Filler {
     const claimed = await storage.claimOverdue(overdue);
     if (claimed.kind !== "done") return 0;
     for (const recipient of claimed.value) {
-      const active = await this.#activate(recipient.message);
+      await this.#bringIn(recipient.message);
+      const active = this.#core.active.get(recipient.message); // now: what is held across an await may be forgotten
       if (!active) this.#giveBack(recipient);
       if (!active || active.held || active.deleted || active.entries.has(recipient.number)) continue;
       const entry = addEntry(active, recipient);
