@@ -29,6 +29,8 @@ export interface Recipient {
   heard: Heard | undefined;
   /** The last attempt, when it broke off: after several the queue counts it as deferred. */
   lastBroken: Heard | undefined;
+  /** When its last delivery ended, by the steady clock: until then nobody could try it again. */
+  endedMs: number;
   /** Copies that became visible in a mailbox, or that a remote peer said yes to. */
   copies: number;
   /** Attempts of which the queue never learnt the end. */

@@ -160,6 +160,7 @@ export class Oracle {
     this.fortunes.ended(key, reached, startedAt, wallMs);
     for (const recipient of delivery.recipients) {
       recipient.running = false;
+      recipient.endedMs = atMs;
       const late = startedMs - recipient.message.arrivedMs > this.settings.queuelifetime * 1_000;
       const report = reports?.get(recipient.number) ?? { letter: "Z", forwards: [] };
       const heard = { ...report, startedMs, late, atMs };
@@ -214,6 +215,7 @@ export class Oracle {
         running: false,
         heard: undefined,
         lastBroken: undefined,
+        endedMs: 0,
         copies: 0,
         lost: 0,
       };
@@ -250,7 +252,9 @@ export class Oracle {
         this.#hold(change.message, false);
         break;
       case "retry":
-        for (const recipient of this.messages.get(change.message)?.recipients.values() ?? []) recipient.notBeforeMs = 0;
+        for (const recipient of this.messages.get(change.message)?.recipients.values() ?? []) {
+          recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.nowMs);
+        }
         break;
       case "clamp":
         for (const recipient of this.open) {
@@ -482,7 +486,7 @@ export class Oracle {
       if ((this.#running.get(key) ?? 0) > 0) continue;
       const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
       const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.fortunes.restsUntilMs(key));
-      const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs);
+      const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs, steadyMs - recipient.endedMs);
       this.expect(quietMs < allowedMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
     }
   }
