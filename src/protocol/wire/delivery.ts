@@ -3,7 +3,7 @@ import { defineFrame } from "./layout.ts";
 /**
  * From `queue` to `remote`, and through `local` to `deliver`: one stream a delivery.
  *
- *   deliver, body*, bodyEnd   ->  credit*, (forward* for that report), report (one for each recipient), ended
+ *   deliver, deliverOptions?, body*, bodyEnd   ->  credit*, (forward* or relayed for that report), report (one for each recipient), ended
  *   after ended of a K or D:  settled, when queue has written down the result for good
  *
  * The receiver answers `ended` exactly once, at any time, also before it has read the body; queue then stops sending.
@@ -33,6 +33,18 @@ export const deliveryBodyType = 33;
 export const bodyEnd = defineFrame(34, {});
 /** The result is committed: marks kept against a repetition may go. */
 export const settled = defineFrame(35, {});
+/**
+ * After `deliver`, where the client asked for anything beyond the envelope: fields as in `options` of submission.ts, the
+ * lists parallel to the numbers of `deliver`.
+ */
+export const deliverOptions = defineFrame(36, {
+  envelopeId: "text",
+  ret: "u8",
+  flags: "u8",
+  priority: "u8",
+  notify: "numbers",
+  originalRecipients: "texts",
+});
 
 export const deliveryCredit = defineFrame(40, { octets: "u32" });
 /**
@@ -51,6 +63,11 @@ export const report = defineFrame(42, { number: "u32", letter: "text", status: "
 export const ended = defineFrame(43, { reached: "u8" });
 export const brokeOff = 3;
 export const expandsVerp = 4;
+/**
+ * Before a report with K: the message went to the server `peer`, which sees to what was asked for (RFC 3461) itself when
+ * `takesDsn` is 1; else success can only be reported as "relayed".
+ */
+export const relayed = defineFrame(44, { peer: "text", takesDsn: "u8" });
 
 /** Longer report texts are cut, at both ends of the channel. */
 export const maxReportOctets = 10_000;

@@ -1,0 +1,71 @@
+import { defineFrame } from "./layout.ts";
+
+/**
+ * What `directory` is asked: one stream a question, by `smtpd` and `pop3d`; it asks `local` in its turn, who alone can
+ * look where mail would go.
+ *
+ *   askRecipient                                         ->  recipientAnswer
+ *   askSender                                            ->  senderAnswer
+ *   saslBegin, then saslResponse after each              ->  saslChallenge*, saslEnd
+ *   at any time in a SASL exchange: saslCancel           ->  nothing
+ *
+ *   from `directory` to `local`: askMailbox              ->  mailboxAnswer
+ *                                grant                   ->  nothing
+ *
+ * Addresses and passwords are octets (latin1 text).
+ */
+
+/** May this recipient exist? The address is one that `smtpd` holds for ours. */
+export const askRecipient = defineFrame(64, { address: "text" });
+/** `answer`: one of the five below. */
+export const recipientAnswer = defineFrame(65, { answer: "u8" });
+export const cannotTell = 0;
+export const exists = 1;
+export const doesNotExist = 2;
+/** Its mailbox is full: to be tried again, or refused for good, as the site has it. */
+export const overQuotaForNow = 3;
+export const overQuotaForGood = 4;
+
+/** May this account send as this address? */
+export const askSender = defineFrame(66, { account: "text", address: "text" });
+/** `answer`: 0 cannot tell, 1 yes, 2 no. */
+export const senderAnswer = defineFrame(67, { answer: "u8" });
+
+/**
+ * A login (RFC 4422). `service` is "smtp" or "pop3", `address` the client's. `initial` is the initial response, which
+ * may be empty; `hasInitial` 0 where there was none. `binding` is the channel binding of `bindingType` ("tls-exporter",
+ * RFC 9266), "" without TLS. USER and PASS of POP3 come as mechanism PLAIN, APOP as APOP: the challenge, a space, and the argument.
+ */
+export const saslBegin = defineFrame(68, {
+  service: "text",
+  mechanism: "text",
+  address: "text",
+  hasInitial: "u8",
+  initial: "octets",
+  bindingType: "text",
+  binding: "octets",
+});
+export const saslResponse = defineFrame(69, { octets: "octets" });
+export const saslChallenge = defineFrame(70, { octets: "octets" });
+/**
+ * `letter`: K logged in as `account`, Z cannot tell now, D refused; `text` is for the client and the same for every
+ * refusal. `additional` is what success brings with it (SCRAM's server signature), `ticket` opens the mailbox of a
+ * "pop3" login once, at `local`.
+ */
+export const saslEnd = defineFrame(71, {
+  letter: "text",
+  account: "text",
+  text: "text",
+  additional: "octets",
+  ticket: "octets",
+});
+export const saslCancel = defineFrame(72, {});
+
+/** Would a message to this address find a mailbox, and room in it? As a delivery would look for it. */
+export const askMailbox = defineFrame(73, { address: "text" });
+export const mailboxAnswer = defineFrame(74, { answer: "u8" });
+/** Who shows this ticket within a minute may open the mailbox of that address, once. Whose that is `local` decides. */
+export const grant = defineFrame(75, { ticket: "octets", address: "text" });
+
+/** Longest octet string of a SASL exchange; a longer one breaks the channel. */
+export const maxSaslOctets = 12_288;
