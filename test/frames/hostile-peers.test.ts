@@ -90,6 +90,7 @@ function fakeWorker(): { worker: Worker; socket: FakeSocket; closed: boolean } {
   made.worker = createWorker(child as unknown as ChildProcess, {
     as: undefined,
     serverRoot: undefined,
+    mayRun: () => true,
     openFolder: (_, folder) => (folder < 200 ? done(openSync("/dev/null", "r")) : temporary("3.0", "no such folder")),
     whenClosed: () => {
       made.closed = true;

@@ -18,7 +18,7 @@ import { createWorker } from "./worker.ts";
 import { createWorkers } from "./workers.ts";
 
 const passwdPath = "/etc/passwd";
-/** Of all local deliveries at once, as many may be one user's; a part of them stays for others. */
+/** Of all local deliveries at once, as many may run programs of one user; a part of them stays for others. */
 const shareOfOneUser = 0.8;
 /** Deliveries that run get so long to end when we stop; then programs are told to, and get a little more. */
 const stopMs = 6_000;
@@ -79,7 +79,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     facts,
     mailFolders: () => settings.mailfolders,
     homesOf: (owner) => homes.get(owner) ?? [],
-    mostOfOneUser: () => Math.max(1, Math.floor(settings.concurrencylocal * shareOfOneUser)),
+    mostProgramsOfOneUser: () => Math.max(1, Math.floor(settings.concurrencylocal * shareOfOneUser)),
     start: (plan, options) => {
       const child = launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
       return createWorker(child, { ...options, openFolder, serverRoot });

@@ -57,7 +57,12 @@ const planOf = (program: string, wall: typeof open | typeof closed): LaunchPlan 
 const start = async (embedded: boolean): Promise<ChildProcess> => {
   const program = launch(planOf("local", open), { stdio: ["ignore", "ignore", "inherit", "ipc"] });
   await once(program, "message");
-  const settings = readSettings(new Map([["mailboxdomains", "box.test:create\n"]]));
+  const settings = readSettings(
+    new Map([
+      ["mailboxdomains", "box.test:create\n"],
+      ["concurrencylocal", "5\n"],
+    ]),
+  );
   assert.equal(settings.kind, "done");
   const aliasUser = { ...self, name: "alias", home: places.alias };
   const facts = { embedded, mailFolder: places.mail, usersFolder: places.users, mailUser: self, aliasUser };
@@ -263,6 +268,21 @@ test("§17.51 a program that never ends holds up nobody else, and ends with its 
   for (const pid of workers()) if (pid !== program) process.kill(pid, "SIGKILL");
   assert.equal((await stuck).text, "Zdeliver crashed. (#4.3.0)\n");
   while (workers().includes(program)) await queue.deliver({ name: "m8", to: "joe@box.test" });
+  queue.close();
+});
+
+test("programs of one user that never end leave places to others; what is only stored waits for nobody", async () => {
+  const queue = await Queue.connect();
+  writeFileSync(join(root, "home/.qmail-stuck"), "|exec sleep 1000\n");
+  writeFileSync(join(root, "home/.qmail-files"), "./many/\n");
+  makeMaildir(nodeFiles, join(root, "home/many"));
+  const programs = Array.from({ length: 6 }, (_, n) => queue.deliver({ name: `p${n}`, to: "stuck@else.test" }));
+  const files = Array.from({ length: 50 }, (_, n) => queue.deliver({ name: `f${n}`, to: "files@else.test" }));
+  for (const { text } of await Promise.all(files)) assert.equal(text, "Kdid 1+0+0\n");
+  const tooMany = await Promise.all(programs.slice(4));
+  for (const { text } of tooMany) assert.equal(text, "Ztoo many programs of one user at once, try later. (#4.3.2)\n");
+  for (const pid of workers()) process.kill(pid, "SIGKILL");
+  for (const { text } of await Promise.all(programs.slice(0, 4))) assert.match(text, /^Z/);
   queue.close();
 });
 

@@ -38,7 +38,7 @@ export interface RunningProgram {
 const script = 'cd "$0" && unset OLDPWD PWD NODE_OPTIONS && exec /bin/sh -c "$3" <"/proc/$1/fd/$2"';
 /** qmail's small programs come first: `|forward` has to mean ours. */
 const path = `${join(import.meta.dirname, "../../../bin/qmail")}:/usr/local/bin:/usr/bin:/bin`;
-const exitTryAgain = 111;
+export const exitTryAgain = 111;
 
 /** Starts it. `whenEnded` is called once, when it has ended and closed its output. */
 export function startUserProgram(program: UserProgram, whenEnded: (ran: Ran) => void): RunningProgram {

@@ -7,7 +7,7 @@ import type { Frame } from "../../protocol/wire/frame.ts";
 import { ran, run, written } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Ids } from "../../services/directory/route.ts";
-import { type RunningProgram, startUserProgram } from "./user-program.ts";
+import { exitTryAgain, type RunningProgram, startUserProgram } from "./user-program.ts";
 
 /** What a worker says of one delivery. Each returns "broken" when the worker may not say that. */
 export interface WorkerEvents {
@@ -27,7 +27,7 @@ export interface Worker {
   /** Nothing more is expected on this stream. */
   forget(stream: number): void;
   readonly isIdle: boolean;
-  readonly openDeliveries: number;
+  readonly runningPrograms: number;
   /** When something last happened, by the clock that only goes forward. */
   readonly lastUsedMs: number;
   /** Ends it at once. */
@@ -41,11 +41,14 @@ export interface WorkerOptions {
   readonly as: Ids | undefined;
   /** Where programs of ours find the server, in embedded mode. */
   readonly serverRoot: string | undefined;
+  /** Whether one more program of this user may run now. */
+  readonly mayRun: () => boolean;
   /** Opens a folder by a worker's own descriptor; fails unless it is on that device. */
   readonly openFolder: (pid: number, descriptor: number, device: number) => Outcome<number>;
   readonly whenClosed: (why: string) => void;
 }
 
+const tooManyPrograms = "too many programs of one user at once, try later. (#4.3.2)\n";
 const maxFileSystems = 64;
 /** A worker that asks for more and more and does not read it is found out here. Writes under way count to their end. */
 const maxUnreadOctets = 67_108_864;
@@ -114,6 +117,7 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
     if (!streams.has(frame.stream))
       answer(0, true, ""); // abandoned: nobody waits for it
     else if ([command, home, ...environment].some((text) => text.includes("\0"))) return "broken";
+    else if (!options.mayRun()) answer(exitTryAgain, false, tooManyPrograms);
     else {
       const { as, serverRoot } = options;
       const program = { as, serverRoot, command, home, workerPid: pid, file, environment };
@@ -143,8 +147,8 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
     get isIdle() {
       return streams.size === 0 && programs.size === 0;
     },
-    get openDeliveries() {
-      return streams.size;
+    get runningPrograms() {
+      return programs.size;
     },
     get lastUsedMs() {
       return lastUsedMs;

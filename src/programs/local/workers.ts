@@ -24,9 +24,9 @@ export interface WorkersOptions {
   readonly mailFolders: () => readonly string[];
   /** The homes that are assigned to one owner, by "uid:gid". */
   readonly homesOf: (owner: string) => readonly string[];
-  /** Deliveries of one user at once: programs that never end must leave places to other users. */
-  readonly mostOfOneUser: () => number;
-  readonly start: (plan: LaunchPlan, options: Pick<WorkerOptions, "as" | "whenClosed">) => Worker;
+  /** Programs of one user at once: those that never end must leave places to other users. */
+  readonly mostProgramsOfOneUser: () => number;
+  readonly start: (plan: LaunchPlan, options: Pick<WorkerOptions, "as" | "mayRun" | "whenClosed">) => Worker;
   readonly log: (event: Event) => void;
 }
 
@@ -63,10 +63,10 @@ export function createWorkers(options: WorkersOptions): Workers {
     return undefined;
   };
 
-  const openDeliveriesOf = (key: string): number => {
-    let open = 0;
-    for (const { worker, confinement } of places) if (confinement.key === key) open += worker.openDeliveries;
-    return open;
+  const programsOf = (key: string): number => {
+    let running = 0;
+    for (const { worker, confinement } of places) if (confinement.key === key) running += worker.runningPrograms;
+    return running;
   };
 
   const makeRoom = (): boolean => {
@@ -90,6 +90,7 @@ export function createWorkers(options: WorkersOptions): Workers {
       { ...options.facts.deliver, wall },
       {
         as,
+        mayRun: () => programsOf(key) < options.mostProgramsOfOneUser(),
         whenClosed(why) {
           places.delete(place);
           if (why !== "closed") options.log({ event: "warning", text: `deliver for ${key} ended: ${why}` });
@@ -103,9 +104,7 @@ export function createWorkers(options: WorkersOptions): Workers {
 
   return {
     take(confinement) {
-      const { key, isUser } = confinement;
-      if (isUser && openDeliveriesOf(key) >= options.mostOfOneUser()) return tooManyOfOneUser;
-      const current = find(key);
+      const current = find(confinement.key);
       if (current && isWithin(confinement.folder, current.folders)) return done(current.worker);
       // Walls are built around folders that exist. One that is not there yet widens them when it comes.
       if (!existsSync(confinement.folder)) return noFolder(confinement.folder);
@@ -133,8 +132,6 @@ export function createWorkers(options: WorkersOptions): Workers {
 }
 
 const tooMany = temporary("3.2", "too many users at once, try later. (#4.3.2)");
-
-const tooManyOfOneUser = temporary("3.2", "too many deliveries to one user at once, try later. (#4.3.2)");
 
 const noFolder = (folder: string): Failure =>
   temporary("3.0", `Unable to switch to ${folder}: file does not exist. (#4.3.0)`);
