@@ -92,6 +92,7 @@ function fakeWorker(): { worker: Worker; socket: FakeSocket; closed: boolean } {
     serverRoot: undefined,
     mayRun: () => true,
     openFolder: (_, folder) => (folder < 200 ? done(openSync("/dev/null", "r")) : temporary("3.0", "no such folder")),
+    whenIdle() {},
     whenClosed: () => {
       made.closed = true;
     },
@@ -121,7 +122,7 @@ function openLocal() {
       return done({ ...route, confinement: { ...confinement, key: name } });
     },
     workers: {
-      take: ({ key }: { key: string }): Outcome<Worker> => done(of(key).worker),
+      take: ({ key }: { key: string }, give: (worker: Outcome<Worker>) => void) => give(done(of(key).worker)),
       retire: () => {},
       endPrograms: () => {},
       close: () => {},

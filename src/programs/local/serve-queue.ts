@@ -6,7 +6,7 @@ import type { Frame } from "../../protocol/wire/frame.ts";
 import { task } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Route, Routed } from "../../services/directory/route.ts";
-import { createDelivery, type Delivery, type HeldForwards, type Taken } from "./delivery.ts";
+import { createDelivery, type Delivery, type HeldForwards } from "./delivery.ts";
 import type { Flusher } from "./flush.ts";
 import type { Worker } from "./worker.ts";
 import type { Workers } from "./workers.ts";
@@ -95,15 +95,17 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
   }
 
   function handOut(delivery: Delivery, job: Job, number: number, address: string): void {
-    const take = (routed: Routed): Taken => {
-      if (routed.kind !== "done") return routed;
-      if (!routed.value) return done(undefined);
-      const worker = desk.workers.take(routed.value.confinement);
-      return worker.kind === "done" ? done(assign(worker.value, routed.value, job, number, address)) : worker;
+    const take = (routed: Routed): void => {
+      const route = routed.kind === "done" ? routed.value : undefined;
+      if (!route) delivery.begin(routed.kind === "done" ? done(undefined) : routed);
+      else
+        desk.workers.take(route.confinement, (worker) =>
+          delivery.begin(worker.kind === "done" ? done(assign(worker.value, route, job, number, address)) : worker),
+        );
     };
     const routed = desk.route(address);
-    if (routed instanceof Promise) routed.then((late) => delivery.begin(take(late))).catch(failed);
-    else delivery.begin(take(routed));
+    if (routed instanceof Promise) routed.then(take).catch(failed);
+    else take(routed);
   }
 
   function assign(worker: Worker, route: Route, job: Job, number: number, address: string) {

@@ -45,6 +45,8 @@ export interface WorkerOptions {
   readonly mayRun: () => boolean;
   /** Opens a folder by a worker's own descriptor; fails unless it is on that device. */
   readonly openFolder: (pid: number, descriptor: number, device: number) => Outcome<number>;
+  /** It has nothing left to do. */
+  readonly whenIdle: () => void;
   readonly whenClosed: (why: string) => void;
 }
 
@@ -64,6 +66,7 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
   let next = 1;
   let lastUsedMs = performance.now();
 
+  const isIdle = (): boolean => streams.size === 0 && programs.size === 0;
   const pipe = child.stdio[workerFd];
   const channel = createChannel(pipe instanceof Socket ? pipe : new Socket(), {
     onFrame(frame) {
@@ -112,6 +115,7 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
       programs.delete(frame.stream);
       lastUsedMs = performance.now();
       channel.send(ran.encode(frame.stream, { exitCode, signalled: signalled ? 1 : 0, output }));
+      if (isIdle()) options.whenIdle();
     };
     const { command, home, file, environment } = request;
     if (!streams.has(frame.stream))
@@ -143,9 +147,10 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
     forget(stream) {
       streams.delete(stream);
       lastUsedMs = performance.now();
+      if (isIdle()) options.whenIdle();
     },
     get isIdle() {
-      return streams.size === 0 && programs.size === 0;
+      return isIdle();
     },
     get runningPrograms() {
       return programs.size;

@@ -9,8 +9,11 @@ import type { Worker, WorkerOptions } from "./worker.ts";
 
 /** The `deliver` processes: one for each user who gets mail now, kept warm for a while. */
 export interface Workers {
-  /** The worker for this confinement, started if there is none. Fails for now when all places are taken. */
-  take(confinement: Confinement): Outcome<Worker>;
+  /**
+   * Gives the worker for this confinement, started if there is none: at once if it can, else when another has nothing
+   * left to do. Gives up when all places stay taken for a minute.
+   */
+  take(confinement: Confinement, give: (worker: Outcome<Worker>) => void): void;
   /** No worker gets another delivery; each ends when it has nothing left to do. */
   retire(): void;
   endPrograms(): void;
@@ -26,7 +29,10 @@ export interface WorkersOptions {
   readonly homesOf: (owner: string) => readonly string[];
   /** Programs of one user at once: those that never end must leave places to other users. */
   readonly mostProgramsOfOneUser: () => number;
-  readonly start: (plan: LaunchPlan, options: Pick<WorkerOptions, "as" | "mayRun" | "whenClosed">) => Worker;
+  readonly start: (
+    plan: LaunchPlan,
+    options: Pick<WorkerOptions, "as" | "mayRun" | "whenIdle" | "whenClosed">,
+  ) => Worker;
   readonly log: (event: Event) => void;
 }
 
@@ -36,6 +42,8 @@ const idleMs = 60_000;
 /** The worker of the virtual mailboxes: most mail is theirs. */
 const mailIdleMs = 3_600_000;
 const lookForIdleMs = 10_000;
+const longestWaitMs = 60_000;
+const maxWaiting = 10_000;
 
 interface Place {
   readonly worker: Worker;
@@ -45,9 +53,16 @@ interface Place {
   isRetired: boolean;
 }
 
+interface Waiting {
+  readonly confinement: Confinement;
+  readonly give: (worker: Outcome<Worker>) => void;
+  readonly sinceMs: number;
+}
+
 /** Starts workers with `start` and ends those that have been idle for a minute. */
 export function createWorkers(options: WorkersOptions): Workers {
   const places = new Set<Place>();
+  let waiting: Waiting[] = [];
 
   const endIdle = (): void => {
     const nowMs = performance.now();
@@ -56,7 +71,17 @@ export function createWorkers(options: WorkersOptions): Workers {
       if (worker.isIdle && nowMs - worker.lastUsedMs >= keptMs) worker.close();
     }
   };
-  const timer = setInterval(endIdle, lookForIdleMs).unref();
+  const endWaits = (): void => {
+    const beforeMs = performance.now() - longestWaitMs;
+    const tired = waiting.filter(({ sinceMs }) => sinceMs < beforeMs);
+    if (tired.length === 0) return;
+    waiting = waiting.filter(({ sinceMs }) => sinceMs >= beforeMs);
+    for (const { give } of tired) give(tooMany);
+  };
+  const timer = setInterval(() => {
+    endIdle();
+    endWaits();
+  }, lookForIdleMs).unref();
 
   const find = (key: string): Place | undefined => {
     for (const place of places) if (place.confinement.key === key && !place.isRetired) return place;
@@ -91,8 +116,10 @@ export function createWorkers(options: WorkersOptions): Workers {
       {
         as,
         mayRun: () => programsOf(key) < options.mostProgramsOfOneUser(),
+        whenIdle: soon,
         whenClosed(why) {
           places.delete(place);
+          soon();
           if (why !== "closed") options.log({ event: "warning", text: `deliver for ${key} ended: ${why}` });
         },
       },
@@ -102,21 +129,45 @@ export function createWorkers(options: WorkersOptions): Workers {
     return worker;
   };
 
+  /** The worker, a failure, or "wait" when every place is taken by one with something to do. */
+  const workerFor = (confinement: Confinement): Outcome<Worker> | "wait" => {
+    const current = find(confinement.key);
+    if (current && isWithin(confinement.folder, current.folders)) return done(current.worker);
+    // Walls are built around folders that exist. One that is not there yet widens them when it comes.
+    if (!existsSync(confinement.folder)) return noFolder(confinement.folder);
+    if (!makeRoom()) return "wait";
+    if (current) current.isRetired = true;
+    const wanted = [confinement.folder, ...(current?.folders ?? []), ...options.homesOf(confinement.key)];
+    return done(
+      start(
+        confinement,
+        fewFolders(wanted, maxFolders).filter((folder) => existsSync(folder)),
+      ),
+    );
+  };
+
+  /** Not now: what a worker that gives way has just written is to be flushed in this turn, by its own descriptors. */
+  const soon = (): void => {
+    if (waiting.length > 0) setImmediate(giveNext);
+  };
+
+  /** In the order they came, but nobody waits for a worker that is there. */
+  function giveNext(): void {
+    const before = waiting;
+    waiting = [];
+    for (const each of before) {
+      const worker = workerFor(each.confinement);
+      if (worker === "wait") waiting.push(each);
+      else each.give(worker);
+    }
+  }
+
   return {
-    take(confinement) {
-      const current = find(confinement.key);
-      if (current && isWithin(confinement.folder, current.folders)) return done(current.worker);
-      // Walls are built around folders that exist. One that is not there yet widens them when it comes.
-      if (!existsSync(confinement.folder)) return noFolder(confinement.folder);
-      if (!makeRoom()) return tooMany;
-      if (current) current.isRetired = true;
-      const wanted = [confinement.folder, ...(current?.folders ?? []), ...options.homesOf(confinement.key)];
-      return done(
-        start(
-          confinement,
-          fewFolders(wanted, maxFolders).filter((folder) => existsSync(folder)),
-        ),
-      );
+    take(confinement, give) {
+      const worker = workerFor(confinement);
+      if (worker !== "wait") give(worker);
+      else if (waiting.length >= maxWaiting) give(tooMany);
+      else waiting.push({ confinement, give, sinceMs: performance.now() });
     },
     retire() {
       for (const place of places) place.isRetired = true;
