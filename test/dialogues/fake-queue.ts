@@ -6,7 +6,10 @@ import {
   abandon,
   bodyType,
   commit,
+  dsnRecipients,
+  type Options,
   open,
+  options,
   recipients,
   refused,
   stored,
@@ -21,10 +24,17 @@ export interface Submitted {
   readonly bodyKind: number;
   readonly uid: number;
   readonly body: string;
+  /** What was asked for each forward-path, and for the message; absent when nothing was. */
+  readonly notify?: readonly number[];
+  readonly originalRecipients?: readonly string[];
+  readonly options?: Options;
 }
 
 interface Incoming {
   readonly forwardPaths: string[];
+  notify?: number[];
+  originalRecipients?: string[];
+  options?: Options;
   readonly body: Buffer[];
   /** Of the body, without credit yet. */
   owedOctets: number;
@@ -122,6 +132,20 @@ export class FakeQueue {
       incoming.forwardPaths.push(...(recipients.decode(payload)?.forwardPaths ?? []));
       return undefined;
     }
+    if (type === dsnRecipients.type) {
+      const fields = dsnRecipients.decode(payload);
+      if (!fields) return "broken";
+      incoming.forwardPaths.push(...fields.forwardPaths);
+      incoming.notify = [...(incoming.notify ?? []), ...fields.notify];
+      incoming.originalRecipients = [...(incoming.originalRecipients ?? []), ...fields.originalRecipients];
+      return undefined;
+    }
+    if (type === options.type) {
+      const fields = options.decode(payload);
+      if (!fields || incoming.options) return "broken";
+      incoming.options = fields;
+      return undefined;
+    }
     this.#incoming.delete(stream);
     if (type === abandon.type) {
       this.abandoned++;
@@ -129,8 +153,8 @@ export class FakeQueue {
     }
     const envelope = type === commit.type ? commit.decode(payload) : undefined;
     if (!envelope) return "broken";
-    const body = Buffer.concat(incoming.body).toString("latin1");
-    this.#conclude(stream, { ...envelope, forwardPaths: incoming.forwardPaths, body });
+    const { body: pieces, owedOctets: _, ...rest } = incoming;
+    this.#conclude(stream, { ...envelope, ...rest, body: Buffer.concat(pieces).toString("latin1") });
     return undefined;
   }
 

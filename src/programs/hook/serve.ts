@@ -6,7 +6,9 @@ import {
   bodyType,
   client,
   commit,
+  dsnRecipients,
   open,
+  options as optionsFrame,
   recipients,
   refused,
   stored,
@@ -95,6 +97,15 @@ export function createHook(options: HookOptions): Hook {
         message.takeRecipients(fields.forwardPaths);
         return undefined;
       }
+      case dsnRecipients.type: {
+        // qmail-queue's envelope has no place for what was asked: the reports of this message are the usual ones.
+        const fields = dsnRecipients.decode(payload);
+        if (!fields) return "broken";
+        message.takeRecipients(fields.forwardPaths);
+        return undefined;
+      }
+      case optionsFrame.type:
+        return optionsFrame.decode(payload) ? undefined : "broken";
       case commit.type: {
         const fields = commit.decode(payload);
         if (!fields) return "broken";

@@ -5,7 +5,9 @@ import {
   abandon,
   bodyType,
   commit,
+  dsnRecipients,
   open,
+  options,
   recipients,
   refused,
   stored,
@@ -97,6 +99,12 @@ export class Intake {
         const fields = recipients.decode(payload);
         return fields ? this.#recipients(submission, fields.forwardPaths, refuse) : "broken";
       }
+      case dsnRecipients.type: {
+        const fields = dsnRecipients.decode(payload);
+        return fields ? this.#recipients(submission, fields.forwardPaths, refuse) : "broken";
+      }
+      case options.type:
+        return options.decode(payload) ? undefined : "broken";
       case commit.type: {
         const fields = commit.decode(payload);
         if (!fields) return "broken";

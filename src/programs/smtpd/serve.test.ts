@@ -296,3 +296,19 @@ test("smtpd sends away whom smtprules denies, and treats others as their line sa
   assert.match(await talk.ask("RCPT TO:<no@localhost>"), /^550 5\.7\.1 .*badrcptto/);
   talk.close();
 });
+
+test("smtpd hands on what RFC 3461 has a client ask, and asks for nothing else", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await greeted(stage);
+  await talk.ask("MAIL FROM:<a@b> RET=HDRS ENVID=QQ+2B1");
+  await talk.ask("RCPT TO:<c@localhost>");
+  await talk.ask("RCPT TO:<d@localhost> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;D@x");
+  await talk.ask("DATA");
+  assert.match(await talk.ask("."), /^250/);
+  assert.partialDeepStrictEqual(stage.queue.messages[0], {
+    forwardPaths: ["c@localhost", "d@localhost"],
+    notify: [0, 5],
+    originalRecipients: ["", "rfc822;D@x"],
+    options: { envelopeId: "QQ+2B1", ret: 2, flags: 0, priority: 9, holdUntilMs: 0 },
+  });
+});

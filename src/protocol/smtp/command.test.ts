@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { noOptions, type Options } from "../wire/submission.ts";
 import { parseCommand } from "./command.ts";
+import type { RecipientParameters } from "./parameters.ts";
 
 const a = { localPart: "a", domain: "b" };
 const mail = { verb: "MAIL", reversePath: a, sizeOctets: 0, bodyKind: 0 };
+const asking = (some: Partial<Options>): Options => ({ ...noOptions, ...some });
+const rcpt = (some: Partial<RecipientParameters>) => ({
+  verb: "RCPT",
+  forwardPath: a,
+  parameters: { notify: 0, originalRecipient: "", ...some },
+});
 const understood: readonly (readonly [line: string, command: object, row?: string])[] = [
   ["HELO there", { verb: "HELO", name: "there" }],
   ["ehlo  [192.0.2.1] ", { verb: "EHLO", name: "[192.0.2.1]" }],
@@ -17,6 +25,14 @@ const understood: readonly (readonly [line: string, command: object, row?: strin
   ["MAIL FROM:<a@b> xverp", { ...mail, verp: ["+", "="] }],
   ["MAIL FROM:<a@b> XVERP=-= SIZE=5", { ...mail, sizeOctets: 5, verp: ["-", "="] }],
   ["MAIL FROM:<> XVERP", { ...mail, reversePath: null, verp: ["+", "="] }],
+  ["MAIL FROM:<a@b> RET=HDRS ENVID=QQ314159+2B", { ...mail, options: asking({ ret: 2, envelopeId: "QQ314159+2B" }) }],
+  ["MAIL FROM:<a@b> envid=a ret=full", { ...mail, options: asking({ ret: 1, envelopeId: "a" }) }],
+  [`MAIL FROM:<a@b> ENVID=${"i".repeat(100)}`, { ...mail, options: asking({ envelopeId: "i".repeat(100) }) }],
+  ["RCPT TO:<a@b> NOTIFY=NEVER", rcpt({ notify: 8 })],
+  ["RCPT TO:<a@b> notify=success,FAILURE,Delay", rcpt({ notify: 7 })],
+  ["RCPT TO:<a@b> NOTIFY=FAILURE ORCPT=rfc822;Bob@B", rcpt({ notify: 2, originalRecipient: "rfc822;Bob@B" })],
+  ["RCPT TO:<a@b> ORCPT=x400;C+3DUS", rcpt({ originalRecipient: "x400;C+3DUS" })],
+  [`RCPT TO:<a@b> ORCPT=rfc822;${"o".repeat(493)}`, rcpt({ originalRecipient: `rfc822;${"o".repeat(493)}` })],
   ["RCPT TO:<a@b>", { verb: "RCPT", forwardPath: a }],
   ["RCPT TO:<@x,@y.z:a@b>", { verb: "RCPT", forwardPath: a }, "140"],
   ['RCPT TO:<"a b"@c>', { verb: "RCPT", forwardPath: { localPart: "a b", domain: "c" } }, "141"],
@@ -68,7 +84,23 @@ const refused: readonly (readonly [line: string, reply: string, row?: string])[]
   ["RCPT TO:<>", "501 5.1.3"],
   ["RCPT TO:<a\\@b@c>", "501 5.1.3", "141"],
   ["RCPT TO:<a>", "501 5.1.3"],
-  ["RCPT TO:<a@b> NOTIFY=NEVER", "555 5.5.4", "144"],
+  ["MAIL FROM:<a@b> NOTIFY=NEVER", "555 5.5.4", "144"],
+  ["RCPT TO:<a@b> RET=FULL", "555 5.5.4", "144"],
+  ...[
+    ..."RET RET= RET=ALL RET=FULL,HDRS ENVID ENVID= ENVID=+ ENVID=+2b ENVID=a+0D ENVID=a+0Ab ENVID=+7F ENVID=a=b".split(
+      " ",
+    ),
+    ..."ENVID=\xe4 SIZE=1~SIZE=1 RET=FULL~ret=FULL ENVID=a~ENVID=a BODY=7BIT~BODY=7BIT".split(" "),
+    `ENVID=${"i".repeat(101)}`,
+  ].map((parameter) => [`MAIL FROM:<a@b> ${parameter.replace("~", " ")}`, "501 5.5.4"] as const),
+  ...[
+    ..."NOTIFY NOTIFY= NOTIFY=NEVER,FAILURE NOTIFY=SUCCESS,NEVER NOTIFY=SUCCESS, NOTIFY=,DELAY NOTIFY=ALWAYS".split(
+      " ",
+    ),
+    ..."NOTIFY=NEVER~NOTIFY=NEVER ORCPT ORCPT= ORCPT=rfc822 ORCPT=rfc822; ORCPT=;a ORCPT=a/b;c ORCPT=a;b+c".split(" "),
+    ..."ORCPT=rfc822;a~ORCPT=rfc822;b ORCPT=rfc822;a+0Ab ORCPT=rfc822;a=b ORCPT=rfc822;\xe4".split(" "),
+    `ORCPT=rfc822;${"o".repeat(494)}`,
+  ].map((parameter) => [`RCPT TO:<a@b> ${parameter.replace("~", " ")}`, "501 5.5.4"] as const),
   ["RCPT FROM:<a@b>", "501 5.5.4"],
 ];
 for (const [line, reply, row] of refused) {

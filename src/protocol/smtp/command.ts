@@ -1,20 +1,16 @@
 import { isPrintable, type Path, scanPath } from "../address.ts";
-import type { VerpDelimiters } from "../verp.ts";
+import {
+  type MailParameters,
+  type RecipientParameters,
+  readMailParameters,
+  readRecipientParameters,
+} from "./parameters.ts";
 
 /** What a client said, understood (RFC 5321 §4.1.1). "wrong" carries the reply to what was not. */
 export type Command =
   | { readonly verb: "HELO" | "EHLO"; readonly name: string }
-  | {
-      readonly verb: "MAIL";
-      readonly reversePath: Path | null;
-      /** SIZE= of RFC 1870, 0 when not given. */
-      readonly sizeOctets: number;
-      /** 1 for BODY=8BITMIME (RFC 6152). */
-      readonly bodyKind: 0 | 1;
-      /** Postfix's XVERP: a reverse-path of its own for each recipient. */
-      readonly verp?: VerpDelimiters;
-    }
-  | { readonly verb: "RCPT"; readonly forwardPath: Path }
+  | ({ readonly verb: "MAIL"; readonly reversePath: Path | null } & MailParameters)
+  | { readonly verb: "RCPT"; readonly forwardPath: Path; readonly parameters?: RecipientParameters }
   | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" }
   | { readonly verb: "wrong"; readonly reply: string };
 
@@ -76,26 +72,9 @@ function parseMail(argument: string): Command {
   if (start < 0) return wrong("501 5.5.4 MAIL FROM:<reverse-path> expected");
   const scanned = scanPath(argument, start);
   if (scanned.kind !== "done") return wrong(`501 5.1.7 ${scanned.text}`);
-  let sizeOctets = 0;
-  let bodyKind: 0 | 1 = 0;
-  let verp: VerpDelimiters | undefined;
-  for (const parameter of parametersOf(argument, scanned.value.end)) {
-    const equals = parameter.indexOf("=");
-    const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
-    const value = equals < 0 ? "" : parameter.slice(equals + 1).toUpperCase();
-    if (keyword === "SIZE") {
-      if (!/^[0-9]{1,20}$/.test(value)) return wrong("501 5.5.4 SIZE is a number of octets");
-      sizeOctets = Number(value);
-    } else if (keyword === "BODY") {
-      if (value !== "7BIT" && value !== "8BITMIME") return wrong("501 5.5.4 BODY is 7BIT or 8BITMIME");
-      bodyKind = value === "8BITMIME" ? 1 : 0;
-    } else if (keyword === "XVERP") {
-      const [before, within, ...more] = equals < 0 ? "+=" : value;
-      if (!isDelimiter(before) || !isDelimiter(within) || more.length > 0) return badDelimiters;
-      verp = [before, within];
-    } else return unknownParameter;
-  }
-  return { verb: "MAIL", reversePath: scanned.value.path, sizeOctets, bodyKind, ...(verp && { verp }) };
+  const parameters = readMailParameters(argument, scanned.value.end);
+  if (typeof parameters === "string") return wrong(parameters);
+  return { verb: "MAIL", reversePath: scanned.value.path, ...parameters };
 }
 
 function parseRcpt(argument: string): Command {
@@ -104,14 +83,10 @@ function parseRcpt(argument: string): Command {
   const scanned = scanPath(argument, start);
   if (scanned.kind !== "done") return wrong(`501 5.1.3 ${scanned.text}`);
   if (scanned.value.path === null) return wrong("501 5.1.3 empty forward-path");
-  if (parametersOf(argument, scanned.value.end).length > 0) return unknownParameter;
-  return { verb: "RCPT", forwardPath: scanned.value.path };
+  const parameters = readRecipientParameters(argument, scanned.value.end);
+  if (typeof parameters === "string") return wrong(parameters);
+  return { verb: "RCPT", forwardPath: scanned.value.path, ...(parameters && { parameters }) };
 }
-
-export const unknownParameterReply = "555 5.5.4 parameter not recognised";
-const unknownParameter = wrong(unknownParameterReply);
-const badDelimiters = wrong("501 5.5.4 XVERP needs two characters from -+=");
-const isDelimiter = (text: string | undefined): text is string => text === "-" || text === "+" || text === "=";
 
 /** Where the path begins, past spaces that should not be there; -1 when the keyword is missing. */
 function pathStart(argument: string, keyword: string): number {
@@ -120,11 +95,3 @@ function pathStart(argument: string, keyword: string): number {
   while (argument.charAt(start) === " ") start++;
   return start;
 }
-
-const parametersOf = (argument: string, start: number): readonly string[] =>
-  start === argument.length
-    ? []
-    : argument
-        .slice(start)
-        .split(" ")
-        .filter((parameter) => parameter !== "");

@@ -36,7 +36,7 @@ const dialogues = [
   {
     name: "§17.130 lists its extensions",
     lines: [
-      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250 HELP",
+      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 HELP",
     ],
   },
   { name: "§17.132 wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
@@ -162,8 +162,23 @@ test("§17.141 step() hands on the whole envelope", () => {
   assert.deepEqual(session, {
     at: "data",
     client: { name: "x", extended: true },
-    transaction: { reversePath: "A@b", bodyKind: 1, forwardPaths: ["c d@here.example"] },
+    transaction: { reversePath: "A@b", bodyKind: 1, forwardPaths: ["c d@here.example"], asked: [], options: undefined },
   });
+});
+
+test("step() keeps what was asked with the recipient it was asked for", () => {
+  let session: Session = newSession;
+  for (const line of [
+    "MAIL FROM:<a@b> ENVID=x",
+    "RCPT TO:<c@here.example>",
+    "RCPT TO:<c@else.example> NOTIFY=NEVER",
+    "RCPT TO:<d@here.example> NOTIFY=SUCCESS",
+  ]) {
+    session = step(session, parseCommand(line), rules).next;
+  }
+  assert.ok(session.at === "mail");
+  assert.equal(session.transaction.options?.envelopeId, "x");
+  assert.deepEqual(Object.entries(session.transaction.asked), [["1", { notify: 1, originalRecipient: "" }]]);
 });
 
 test("§17.138 step() refuses a bad recipient whoever sends, and adds the suffix of a client that may relay", () => {

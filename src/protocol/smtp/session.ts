@@ -1,6 +1,8 @@
 import { addressOf, type Path } from "../address.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
-import { type Command, unknownParameterReply } from "./command.ts";
+import type { Options } from "../wire/submission.ts";
+import type { Command } from "./command.ts";
+import { type RecipientParameters, unknownParameterReply } from "./parameters.ts";
 
 /** What the client said of itself. */
 export interface Client {
@@ -14,6 +16,9 @@ export interface Transaction {
   readonly bodyKind: 0 | 1;
   /** Belongs to the session, which adds to it: a copy for each recipient would cost the square of their number. */
   readonly forwardPaths: string[];
+  /** By the index of its forward-path, for those that asked for something. */
+  readonly asked: RecipientParameters[];
+  readonly options: Options | undefined;
 }
 
 /** Each state holds what is known in it and no more. A transaction ends by being dropped as a whole. */
@@ -69,7 +74,7 @@ export function step(session: Session, command: Command, rules: Rules): Step {
     case "MAIL":
       return mail(session, command, rules);
     case "RCPT":
-      return rcpt(session, command.forwardPath, rules);
+      return rcpt(session, command, rules);
     case "DATA":
       if (session.at !== "mail") return stay("503 5.5.1 MAIL first");
       if (session.transaction.forwardPaths.length === 0) return stay("503 5.5.1 RCPT first");
@@ -98,6 +103,7 @@ const extensions = (rules: Rules): string =>
     `250-SIZE ${rules.maxMessageOctets}`,
     "250-8BITMIME",
     "250-ENHANCEDSTATUSCODES",
+    "250-DSN",
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
@@ -111,7 +117,8 @@ function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rule
   const unfit = command.verp && verpFault(path, rules);
   if (unfit) return { next: session, reply: unfit };
   const reversePath = reversePathOf(path, command.verp);
-  const transaction: Transaction = { reversePath, bodyKind: command.bodyKind, forwardPaths: [] };
+  const { bodyKind, options } = command;
+  const transaction: Transaction = { reversePath, bodyKind, options, forwardPaths: [], asked: [] };
   return { next: { at: "mail", client: session.client, transaction }, reply: "250 2.1.0 ok" };
 }
 
@@ -125,10 +132,10 @@ function verpFault(path: Path | null, rules: Rules): string | undefined {
 const reversePathOf = (path: Path | null, verp: VerpDelimiters | undefined): string =>
   verp ? markVerp(addressOf(path), verp) : addressOf(path);
 
-function rcpt(session: Session, forwardPath: Path, rules: Rules): Step {
+function rcpt(session: Session, { forwardPath, parameters }: Command & { verb: "RCPT" }, rules: Rules): Step {
   const refuse = (reply: string): Step => ({ next: session, reply });
   if (session.at !== "mail") return refuse("503 5.5.1 MAIL first");
-  const { reversePath, forwardPaths } = session.transaction;
+  const { reversePath, forwardPaths, asked } = session.transaction;
   // Here and not at MAIL: many clients take a refused MAIL for a temporary trouble.
   if (rules.isBadSender(reversePath)) {
     return refuse("550 5.7.1 sorry, your envelope sender is in my badmailfrom list");
@@ -142,6 +149,7 @@ function rcpt(session: Session, forwardPath: Path, rules: Rules): Step {
   }
   // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
   if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");
+  if (parameters) asked[forwardPaths.length] = parameters;
   forwardPaths.push(rules.mayRelay ? address + rules.relaySuffix : address);
   return { next: session, reply: "250 2.1.5 ok" };
 }

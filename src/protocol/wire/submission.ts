@@ -57,6 +57,9 @@ export const options = defineFrame(11, {
   priority: "u8",
   holdUntilMs: "u53",
 });
+export type Options = NonNullable<ReturnType<typeof options.decode>>;
+/** Nothing was asked. */
+export const noOptions: Options = { envelopeId: "", ret: 0, flags: 0, priority: 9, holdUntilMs: 0 };
 /** Addresses or header need SMTPUTF8 (RFC 6531). */
 export const flagUtf8 = 1;
 /** Only over verified TLS, to servers that promise the same (RFC 8689). */

@@ -3,9 +3,19 @@ import { EventEmitter } from "node:events";
 import type { Socket } from "node:net";
 import { test } from "node:test";
 import type { Outcome } from "../../protocol/outcome.ts";
-import { encodeFrame, maxPayloadOctets } from "../../protocol/wire/frame.ts";
-import { commit, refused, stored, submissionCredit, submissionWindowOctets } from "../../protocol/wire/submission.ts";
-import { createQueueLink, inFrames, type QueueLink, type Submission } from "./queue-link.ts";
+import { createFrameReader, encodeFrame, type Frame, maxPayloadOctets } from "../../protocol/wire/frame.ts";
+import {
+  commit,
+  dsnRecipients,
+  noOptions,
+  options as optionsFrame,
+  recipients,
+  refused,
+  stored,
+  submissionCredit,
+  submissionWindowOctets,
+} from "../../protocol/wire/submission.ts";
+import { type Asked, createQueueLink, inFrames, type QueueLink, type Submission } from "./queue-link.ts";
 
 /** As much of a socket as a channel touches. */
 class FakeSocket extends EventEmitter {
@@ -13,9 +23,11 @@ class FakeSocket extends EventEmitter {
   destroyed = false;
   cork(): void {}
   uncork(): void {}
-  write(): boolean {
+  write(_: Uint8Array): boolean {
     return true;
   }
+  /** The channel writes at the end of a turn. */
+  flushed = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
   destroy(): void {
     this.destroyed = true;
   }
@@ -83,8 +95,49 @@ test("createQueueLink() sends the envelope after the last of the body", () => {
 
 test("inFrames() fills frames and loses nothing", () => {
   const forwardPaths = Array.from({ length: 700 }, (_, n) => `${n}${"x".repeat(250)}`);
-  const frames = [...inFrames(forwardPaths)];
+  const frames = [...inFrames(forwardPaths, ({ length }) => length)].map(([from, to]) => forwardPaths.slice(from, to));
   assert.deepEqual(frames.flat(), forwardPaths);
-  assert.deepEqual([...inFrames([])], []);
+  assert.deepEqual([...inFrames([], () => 0)], []);
   for (const some of frames) assert.ok(some.reduce((sum, { length }) => sum + 4 + length, 4) <= maxPayloadOctets);
+});
+
+test("createQueueLink() says what was asked for recipients in frames that fit, and nothing where nothing was", () => {
+  const { socket, submission } = openScene();
+  const read = createFrameReader();
+  const sent: Frame[] = [];
+  socket.write = (octets) => {
+    const frames = read(Buffer.from(octets));
+    assert.ok(frames !== "broken");
+    sent.push(...frames);
+    return true;
+  };
+  const forwardPaths = Array.from({ length: 300 }, (_, n) => `${n}@b`);
+  const asked: Asked[] = [];
+  asked[0] = { notify: 1, originalRecipient: "" };
+  for (let n = 100; n < 300; n++) asked[n] = { notify: 8, originalRecipient: `rfc822;${"x".repeat(490)}` };
+  submission.commit({ ...envelope, forwardPaths, asked, options: { ...noOptions, envelopeId: "id" } });
+  return socket.flushed().then(() => {
+    const lists = sent
+      .filter(({ type }) => type === dsnRecipients.type)
+      .map(({ payload }) => dsnRecipients.decode(payload));
+    assert.ok(lists.length > 1);
+    assert.deepEqual(
+      lists.flatMap((list) => list?.forwardPaths),
+      forwardPaths,
+    );
+    assert.deepEqual(
+      lists.flatMap((list) => list?.notify),
+      forwardPaths.map((_, at) => asked[at]?.notify ?? 0),
+    );
+    assert.deepEqual(
+      lists.flatMap((list) => list?.originalRecipients),
+      forwardPaths.map((_, at) => asked[at]?.originalRecipient ?? ""),
+    );
+    const options = sent.filter(({ type }) => type === optionsFrame.type);
+    assert.deepEqual(
+      options.map(({ payload }) => optionsFrame.decode(payload)?.envelopeId),
+      ["id"],
+    );
+    assert.ok(!sent.some(({ type }) => type === recipients.type));
+  });
 });

@@ -6,7 +6,10 @@ import {
   bodyType,
   client as clientFrame,
   commit,
+  dsnRecipients,
+  type Options,
   open,
+  options as optionsFrame,
   recipients,
   refused,
   stored,
@@ -29,6 +32,16 @@ export interface Envelope {
   readonly bodyKind: number;
   readonly forwardPaths: readonly string[];
   readonly uid: number;
+  /** What was asked for some of the forward-paths (RFC 3461), by their index. */
+  readonly asked?: readonly Asked[];
+  /** What was asked for all of it. */
+  readonly options?: Options | undefined;
+}
+
+/** As in the `dsnRecipients` frame. */
+export interface Asked {
+  readonly notify: number;
+  readonly originalRecipient: string;
 }
 
 /** One message on its way to `queue`. After its verdict it takes and drops whatever comes. */
@@ -227,28 +240,52 @@ class Stream implements Submission {
     if (!this.#waiting && this.#envelope) this.#sendEnvelope(this.#envelope);
   }
 
-  #sendEnvelope({ reversePath, bodyKind, forwardPaths, uid }: Envelope): void {
-    for (const some of inFrames(forwardPaths)) {
-      this.#channel.send(recipients.encode(this.#number, { forwardPaths: some }));
+  #sendEnvelope({ reversePath, bodyKind, forwardPaths, uid, asked, options }: Envelope): void {
+    if (asked && asked.length > 0) this.#sendAsking(forwardPaths, asked);
+    else {
+      for (const [from, to] of inFrames(forwardPaths, ({ length }) => length)) {
+        this.#channel.send(recipients.encode(this.#number, { forwardPaths: forwardPaths.slice(from, to) }));
+      }
     }
+    if (options) this.#channel.send(optionsFrame.encode(this.#number, options));
     this.#committed = true;
     this.#channel.send(commit.encode(this.#number, { reversePath, bodyKind, uid }));
+  }
+
+  #sendAsking(forwardPaths: readonly string[], asked: readonly Asked[]): void {
+    const costOctets = (forwardPath: string, at: number): number =>
+      forwardPath.length + 8 + (asked[at]?.originalRecipient.length ?? 0);
+    for (const [from, to] of inFrames(forwardPaths, costOctets)) {
+      const some = forwardPaths.slice(from, to);
+      this.#channel.send(
+        dsnRecipients.encode(this.#number, {
+          forwardPaths: some,
+          notify: some.map((_, at) => asked[from + at]?.notify ?? 0),
+          originalRecipients: some.map((_, at) => asked[from + at]?.originalRecipient ?? ""),
+        }),
+      );
+    }
   }
 }
 
 const isStatus = (text: string): text is Status => /^[0-9]{1,3}\.[0-9]{1,3}$/.test(text);
 
-/** As many forward-paths together as one frame holds. */
-export function* inFrames(forwardPaths: readonly string[]): Generator<readonly string[]> {
+/** As many forward-paths together as one frame holds, as indices: from the first to before the last. */
+export function* inFrames(
+  forwardPaths: readonly string[],
+  costOctets: (forwardPath: string, at: number) => number,
+): Generator<readonly [from: number, to: number]> {
+  const lists = 3 * 4;
   let from = 0;
-  let octets = 4;
-  for (const [at, { length }] of forwardPaths.entries()) {
-    if (octets + 4 + length > maxPayloadOctets) {
-      yield forwardPaths.slice(from, at);
+  let octets = lists;
+  for (const [at, forwardPath] of forwardPaths.entries()) {
+    const cost = 4 + costOctets(forwardPath, at);
+    if (octets + cost > maxPayloadOctets) {
+      yield [from, at];
       from = at;
-      octets = 4;
+      octets = lists;
     }
-    octets += 4 + length;
+    octets += cost;
   }
-  if (from < forwardPaths.length) yield from === 0 ? forwardPaths : forwardPaths.slice(from);
+  if (from < forwardPaths.length) yield [from, forwardPaths.length];
 }

@@ -14,6 +14,7 @@ import {
 import { endOfData, newSession, type Rules, type Session, step } from "../../../src/protocol/smtp/session.ts";
 import { createDotStuffer } from "../../../src/protocol/smtp/stuff.ts";
 import { receivedLine } from "../../../src/protocol/smtp/trace.ts";
+import { decodeXtext } from "../../../src/protocol/smtp/xtext.ts";
 import type { Row } from "../explore.ts";
 import { mutated, readSeeds } from "../mutate.ts";
 import { decodeInPieces, decodeSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
@@ -22,6 +23,7 @@ import { everyCut, type Source } from "../source.ts";
 const commands = readSeeds("smtp-commands");
 const paths = readSeeds("addresses");
 const replies = readSeeds("smtp-replies");
+const xtexts = ["", "QQ314159", "Bob@Example.Com", "a+2Bb+3D+20c", "+7E+7F", "+0D+0A", "+2b", "+", "a=b", "\xe4"];
 const bodyWords = [
   "a",
   ".",
@@ -49,10 +51,29 @@ const commandLine: Row = {
       const again = parseCommand(`MAIL FROM:<${quoteAddress(addressOf(command.reversePath))}> SIZE=1`);
       assert.deepEqual(again.verb === "MAIL" && again.reversePath, command.reversePath);
       assert.ok(command.sizeOctets >= 0);
+      assert.ok((decodeXtext(command.options?.envelopeId ?? "")?.length ?? 999) <= 100);
     } else if (command.verb === "RCPT") {
       const again = parseCommand(`rcpt to: <${quoteAddress(addressOf(command.forwardPath))}>`);
       assert.deepEqual(again.verb === "RCPT" && again.forwardPath, command.forwardPath);
+      const { notify = 0, originalRecipient = "" } = command.parameters ?? {};
+      assert.ok(notify >= 0 && notify <= 8);
+      assert.match(originalRecipient, /^(?:[A-Za-z0-9-]+;[!-~]+)?$/);
     }
+  },
+};
+
+const xtext: Row = {
+  name: "xtext",
+  cases: 1_000,
+  check(source) {
+    const decoded = decodeXtext(mutated(source, xtexts));
+    if (decoded !== undefined) assert.match(decoded, /^[ -~]*$/);
+    const shown = source
+      .octets(40)
+      .toString("latin1")
+      .replace(/[^ -~]/g, "?");
+    const hex = (octet: string): string => `+${octet.charCodeAt(0).toString(16).toUpperCase()}`;
+    assert.equal(decodeXtext(shown.replace(/[ +=]/g, hex)), shown);
   },
 };
 
@@ -216,4 +237,14 @@ const trace: Row = {
   },
 };
 
-export const smtpRows: readonly Row[] = [commandLine, session, dataDecoder, dotStuffer, address, reply, hops, trace];
+export const smtpRows: readonly Row[] = [
+  commandLine,
+  xtext,
+  session,
+  dataDecoder,
+  dotStuffer,
+  address,
+  reply,
+  hops,
+  trace,
+];

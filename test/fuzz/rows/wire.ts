@@ -215,11 +215,22 @@ const samples: readonly Sample[] = [
   sample("client", submission.client, (s) => ({
     ...{ address: text(s), port: u32(s), localAddress: text(s), localPort: u32(s) },
   })),
+  sample("dsnRecipients", submission.dsnRecipients, (s) => ({
+    ...{ forwardPaths: texts(s), notify: s.list(20, () => u32(s)), originalRecipients: texts(s) },
+  })),
+  sample("options", submission.options, (s) => ({
+    ...{ envelopeId: text(s), ret: u8(s), flags: u8(s), priority: u8(s), holdUntilMs: u53(s) },
+  })),
   sample("submissionCredit", submission.submissionCredit, (s) => ({ octets: u32(s) })),
   sample("deliver", delivery.deliver, (s) => ({
     ...{ queueId: u53(s), name: text(s), arrivedMs: u53(s), octets: u53(s), bodyKind: u8(s), attempt: u32(s) },
     ...{ reversePath: text(s), numbers: s.list(50, () => u32(s)), forwardPaths: texts(s) },
   })),
+  sample("deliverOptions", delivery.deliverOptions, (s) => ({
+    ...{ envelopeId: text(s), ret: u8(s), flags: u8(s), priority: u8(s) },
+    ...{ notify: s.list(20, () => u32(s)), originalRecipients: texts(s) },
+  })),
+  sample("relayed", delivery.relayed, (s) => ({ peer: text(s), takesDsn: u8(s) })),
   sample("bodyEnd", delivery.bodyEnd, none),
   sample("settled", delivery.settled, none),
   sample("deliveryCredit", delivery.deliveryCredit, (s) => ({ octets: u32(s) })),

@@ -1,0 +1,172 @@
+import type { VerpDelimiters } from "../verp.ts";
+import { noOptions, notifyDelay, notifyFailure, notifyNever, notifySuccess, type Options } from "../wire/submission.ts";
+import { decodeXtext } from "./xtext.ts";
+
+/** What MAIL says after its path. */
+export interface MailParameters {
+  /** SIZE= of RFC 1870, 0 when not given. */
+  readonly sizeOctets: number;
+  /** 1 for BODY=8BITMIME (RFC 6152). */
+  readonly bodyKind: 0 | 1;
+  /** Postfix's XVERP: a reverse-path of its own for each recipient. */
+  readonly verp?: VerpDelimiters;
+  /** Absent when none was given. */
+  readonly options?: Options;
+}
+
+/** What RCPT says after its path (RFC 3461 §4.1, §4.2); fields as in the `dsnRecipients` frame. */
+export interface RecipientParameters {
+  /** A sum, 0 when not given. */
+  readonly notify: number;
+  /** ORCPT's "addr-type;xtext" as it came, "" for none. */
+  readonly originalRecipient: string;
+}
+
+export const unknownParameterReply = "555 5.5.4 parameter not recognised";
+
+/** RFC 3461 §4.4, §4.2. */
+const maxEnvelopeIdOctets = 100;
+const maxOriginalRecipientOctets = 500;
+
+type Drafted<Parameters> = { -readonly [Name in keyof Parameters]: Parameters[Name] };
+/** Takes a value into the draft, `undefined` when there was no "=". Returns what is wrong with it. */
+type Take<Parameters> = (value: string | undefined, draft: Drafted<Parameters>) => string | undefined;
+
+const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string, Take<MailParameters>>([
+  [
+    "SIZE",
+    (value, draft) => {
+      if (value === undefined || !/^[0-9]{1,20}$/.test(value)) return "SIZE is a number of octets";
+      draft.sizeOctets = Number(value);
+      return undefined;
+    },
+  ],
+  [
+    "BODY",
+    (value, draft) => {
+      const kind = value === undefined ? undefined : bodyKinds.get(value.toUpperCase());
+      if (kind === undefined) return "BODY is 7BIT or 8BITMIME";
+      draft.bodyKind = kind;
+      return undefined;
+    },
+  ],
+  [
+    "RET",
+    (value, draft) => {
+      const ret = value === undefined ? undefined : rets.get(value.toUpperCase());
+      if (ret === undefined) return "RET is FULL or HDRS";
+      draft.options = { ...noOptions, ...draft.options, ret };
+      return undefined;
+    },
+  ],
+  [
+    "ENVID",
+    (value, draft) => {
+      if (!value || value.length > maxEnvelopeIdOctets || decodeXtext(value) === undefined) {
+        return `ENVID is xtext of up to ${maxEnvelopeIdOctets} octets`;
+      }
+      draft.options = { ...noOptions, ...draft.options, envelopeId: value };
+      return undefined;
+    },
+  ],
+  [
+    "XVERP",
+    (value, draft) => {
+      const [before, within, ...more] = value ?? "+=";
+      if (!isDelimiter(before) || !isDelimiter(within) || more.length > 0) return "XVERP needs two characters from -+=";
+      draft.verp = [before, within];
+      return undefined;
+    },
+  ],
+]);
+
+const bodyKinds: ReadonlyMap<string, 0 | 1> = new Map([
+  ["7BIT", 0],
+  ["8BITMIME", 1],
+]);
+const rets: ReadonlyMap<string, number> = new Map([
+  ["FULL", 1],
+  ["HDRS", 2],
+]);
+const isDelimiter = (text: string | undefined): text is string => text === "-" || text === "+" || text === "=";
+
+const recipientParameters: ReadonlyMap<string, Take<RecipientParameters>> = new Map<string, Take<RecipientParameters>>([
+  [
+    "NOTIFY",
+    (value, draft) => {
+      const notify = value === undefined ? undefined : readNotify(value.toUpperCase());
+      if (notify === undefined) return "NOTIFY is NEVER or a list of SUCCESS, FAILURE and DELAY";
+      draft.notify = notify;
+      return undefined;
+    },
+  ],
+  [
+    "ORCPT",
+    (value, draft) => {
+      if (value === undefined || value.length > maxOriginalRecipientOctets || !isTypedAddress(value)) {
+        return `ORCPT is a type, ";" and xtext, up to ${maxOriginalRecipientOctets} octets`;
+      }
+      draft.originalRecipient = value;
+      return undefined;
+    },
+  ],
+]);
+
+const notifyKinds: ReadonlyMap<string, number> = new Map([
+  ["SUCCESS", notifySuccess],
+  ["FAILURE", notifyFailure],
+  ["DELAY", notifyDelay],
+]);
+
+function readNotify(value: string): number | undefined {
+  if (value === "NEVER") return notifyNever;
+  let notify = 0;
+  for (const word of value.split(",")) {
+    const kind = notifyKinds.get(word);
+    if (kind === undefined) return undefined;
+    notify |= kind;
+  }
+  return notify;
+}
+
+/** RFC 3461 §4.2: an atom, ";", and the address in xtext. */
+function isTypedAddress(value: string): boolean {
+  const semicolon = value.indexOf(";");
+  return (
+    /^[A-Za-z0-9-]{1,63}$/.test(value.slice(0, Math.max(0, semicolon))) && !!decodeXtext(value.slice(semicolon + 1))
+  );
+}
+
+/** Reads what stands after MAIL's path, from `start` of `text` on. A string is the reply to what is wrong with it. */
+export const readMailParameters = (text: string, start: number): MailParameters | string =>
+  readParameters(text, start, mailParameters, { sizeOctets: 0, bodyKind: 0 });
+
+/** Reads what stands after RCPT's path; `undefined` is nothing. */
+export const readRecipientParameters = (text: string, start: number): RecipientParameters | undefined | string =>
+  start === text.length
+    ? undefined
+    : readParameters(text, start, recipientParameters, { notify: 0, originalRecipient: "" });
+
+/** RFC 5321 §4.1.2: keywords in any case, each at most once. */
+function readParameters<Parameters>(
+  text: string,
+  start: number,
+  known: ReadonlyMap<string, Take<Parameters>>,
+  draft: Drafted<Parameters>,
+): Parameters | string {
+  if (start === text.length) return draft;
+  const seen = new Set<string>();
+  for (const parameter of text.slice(start).split(" ")) {
+    if (parameter === "") continue;
+    const equals = parameter.indexOf("=");
+    const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
+    const take = known.get(keyword);
+    if (!take) return unknownParameterReply;
+    const wrong = seen.has(keyword)
+      ? `${keyword} is given twice`
+      : take(equals < 0 ? undefined : parameter.slice(equals + 1), draft);
+    if (wrong) return `501 5.5.4 ${wrong}`;
+    seen.add(keyword);
+  }
+  return draft;
+}
