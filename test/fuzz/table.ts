@@ -3,6 +3,7 @@ import { bounceRows } from "./rows/bounce.ts";
 import { clientRows } from "./rows/client.ts";
 import { headerRows } from "./rows/header.ts";
 import { outputRows } from "./rows/output.ts";
+import { pop3Rows } from "./rows/pop3.ts";
 import { qmailRows } from "./rows/qmail.ts";
 import { qmtpRows } from "./rows/qmtp.ts";
 import { queueProgramRows } from "./rows/queue-program.ts";
@@ -29,5 +30,6 @@ export const rows: readonly Row[] = [
     ...outputRows,
     ...bounceRows,
     ...qmailRows,
+    ...pop3Rows,
   ],
 ];
