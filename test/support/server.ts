@@ -37,6 +37,7 @@ export interface Server {
   readonly root: string;
   readonly smtpPort: number;
   readonly submissionPort: number;
+  readonly smtpsPort: number;
   readonly process: ChildProcess;
   /** What it printed so far. */
   readonly output: () => string;
@@ -95,6 +96,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
   const root = options.root ?? options.folder ?? temporaryFolder();
   const smtpPort = options.root ? portIn(root, "smtplisten") : await freePort();
   const submissionPort = options.root ? portIn(root, "submissionlisten") : await freePort();
+  const smtpsPort = options.root ? portIn(root, "smtpslisten") : await freePort();
   const control: Record<string, string> = options.root
     ? {}
     : {
@@ -104,6 +106,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
         relayclients: "127.0.0.0/8\n::1\n",
         smtplisten: `127.0.0.1:${smtpPort}\n`,
         submissionlisten: `127.0.0.1:${submissionPort}\n`,
+        smtpslisten: `127.0.0.1:${smtpsPort}\n`,
         nameservers: "127.0.0.1:9\n",
       };
   mkdirSync(join(root, "control"), { recursive: true });
@@ -138,6 +141,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
     root,
     smtpPort,
     submissionPort,
+    smtpsPort,
     process: child,
     output: () => printed,
     postern: (args, input) => runPostern([...args, "--root", root], input),
@@ -169,13 +173,16 @@ async function serving(server: Server): Promise<void> {
   throw new Error(`the server does not serve:\n${server.output()}`);
 }
 
+/** 0 in a folder made by hand, without that file. */
 const portIn = (root: string, name: string): number =>
-  Number(
-    readFileSync(join(root, "control", name), "utf8")
-      .trim()
-      .split(":")
-      .at(-1),
-  );
+  !existsSync(join(root, "control", name))
+    ? 0
+    : Number(
+        readFileSync(join(root, "control", name), "utf8")
+          .trim()
+          .split(":")
+          .at(-1),
+      );
 
 function kill(pid: number): void {
   try {

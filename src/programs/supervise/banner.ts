@@ -4,14 +4,23 @@ import type { Layout } from "../../services/layout/layout.ts";
 import type { StartOptions } from "./command-line.ts";
 import type { Listener } from "./listeners.ts";
 
+export interface Shown {
+  readonly listeners: readonly Listener[];
+  /** SHA-256, of the certificate that signed itself, if there is one. */
+  readonly fingerprint: string | undefined;
+}
+
 /** What somebody who has just started it wants to know. `folder` is where they are. */
-export function banner(layout: Layout, options: StartOptions, listeners: readonly Listener[], folder: string): string {
+export function banner(layout: Layout, options: StartOptions, shown: Shown, folder: string): string {
+  const { listeners, fingerprint } = shown;
   const on = (service: Listener["service"]): string =>
     listeners
       .filter((listener) => listener.service === service)
       .map(({ name }) => name)
       .join(" ") || "no address";
-  if (!options.embedded) return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}`;
+  if (!options.embedded) {
+    return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}`;
+  }
   const near = (path: string): string => {
     const way = relative(folder, path);
     return way.startsWith("..") ? path : `./${way}`;
@@ -20,10 +29,11 @@ export function banner(layout: Layout, options: StartOptions, listeners: readonl
   const postern = join(import.meta.dirname, "../../../bin/postern");
   const found = resolve(folder, findLayout(undefined, process.env).control) === layout.control;
   const command = (words: string): string => `${near(postern)} ${words}${found ? "" : ` --root ${near(root)}`}`;
+  const certificate = fingerprint ? `  Its certificate signed itself; SHA-256 fingerprint\n    ${fingerprint}\n` : "";
   const server = listeners.find(({ service }) => service === "smtp")?.name ?? "";
   return `Postern is running. Everything is in ${near(root)}
   SMTP on ${on("smtp")}, submission on ${on("submission")}
-
+${certificate}
 Send a message to any name @localhost, with swaks or without:
   swaks --server ${server} --from me@localhost --to you@localhost
   printf 'To: you@localhost\\nSubject: hello\\n\\nIt works.\\n' | ${command("inject")}

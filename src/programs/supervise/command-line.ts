@@ -11,10 +11,11 @@ export interface StartOptions {
 
 export const startUsage = `usage: postern start [--root DIR]                              as root: the whole system's mail server
        postern start --embedded [--root DIR] [--port-base N]  as anybody: everything below DIR (./var), SMTP on N+25,
-                                                              submission on N+87 of 127.0.0.1 (N is 2500)`;
+                                                              submission on N+87 and, with TLS from the first
+                                                              octet, on N+465 of 127.0.0.1 (N is 2500)`;
 
-/** Ports are N+25 and N+87, so N itself may be 0. */
-const highestPortBase = 65_535 - 87;
+/** Ports are N+25, N+87 and N+465, so N itself may be 0. */
+const highestPortBase = 65_535 - 465;
 
 /** What `postern start` was asked for; "help" for its usage. Paths are relative to `folder`. */
 export function parseCommandLine(args: readonly string[], folder: string): Outcome<StartOptions | "help"> {

@@ -2,12 +2,14 @@ import { Socket } from "node:net";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { socketPair } from "../../services/kernel/sockets.ts";
+import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { type Death, Member, type MemberOptions } from "./member.ts";
-import { type ProgramName, speak } from "./walls.ts";
+import { type ProgramName, speak, speaksTls } from "./walls.ts";
 
 export interface CrewOptions {
   readonly members: readonly MemberOptions[];
   readonly settings: Settings;
+  readonly certificates: readonly CertificateFiles[];
   readonly facts: (program: ProgramName) => Readonly<Record<string, unknown>>;
   readonly log: (event: Event) => void;
   /** Our own connection with `logger`, at its start and at each of its restarts. */
@@ -23,7 +25,7 @@ export interface Crew {
   readonly members: readonly Member[];
   /** Resolves when every program took up its work, or when one ended as misconfigured (and said why) before it had. */
   readonly begun: Promise<Begun>;
-  reload(settings: Settings): void;
+  reload(settings: Settings, certificates: readonly CertificateFiles[]): void;
   /** Front doors first, so that what is inside still finds its way; the log last. */
   stop(): Promise<void>;
 }
@@ -41,12 +43,15 @@ const stopOrder: readonly (readonly ProgramName[])[] = [
 
 /** Starts all programs, each connected with those it speaks with, and again whenever one dies. */
 export function startCrew(options: CrewOptions): Crew {
-  let { settings } = options;
+  let { settings, certificates } = options;
   let stopping = false;
   const begun = Promise.withResolvers<Begun>();
 
+  const certificatesFor = ({ name }: Member): readonly CertificateFiles[] => (speaksTls(name) ? certificates : []);
   const onHello = (member: Member): void => {
-    member.send({ kind: "start", settings, listeners: member.listeners, facts: options.facts(member.name) });
+    const { listeners } = member;
+    const facts = options.facts(member.name);
+    member.send({ kind: "start", settings, listeners, facts, certificates: certificatesFor(member) });
     if (member.name === "logger") connectOurselves(member);
     for (const other of members) {
       if (other.running && speak(member.name, other.name)) connect(member, other);
@@ -94,9 +99,11 @@ export function startCrew(options: CrewOptions): Crew {
   return {
     members,
     begun: begun.promise,
-    reload(fresh) {
-      settings = fresh;
-      for (const member of members) if (member.running) member.send({ kind: "reload", settings });
+    reload(...fresh) {
+      [settings, certificates] = fresh;
+      for (const member of members) {
+        if (member.running) member.send({ kind: "reload", settings, certificates: certificatesFor(member) });
+      }
     },
     async stop() {
       stopping = true;

@@ -8,6 +8,7 @@ import type { AccountName, Ids } from "./walls.ts";
 const owners: readonly (readonly [keyof Layout, mode: number, AccountName | undefined])[] = [
   ["control", 0o755, undefined],
   ["users", 0o755, undefined],
+  ["tls", 0o700, undefined],
   ["run", 0o755, undefined],
   ["queue", 0o700, "postern-queue"],
   ["mail", 0o700, "postern-mail"],
@@ -53,6 +54,7 @@ export function writeFirstControl(control: string, portBase: number): Outcome<vo
     relayclients: "127.0.0.0/8\n::1",
     smtplisten: ports.smtplisten[0],
     submissionlisten: ports.submissionlisten[0],
+    smtpslisten: ports.smtpslisten[0],
     me: "localhost", // last: it says that the others are there
   };
   try {
@@ -63,8 +65,9 @@ export function writeFirstControl(control: string, portBase: number): Outcome<vo
   }
 }
 
-/** Where embedded mode listens: 2525 and 2587 for a base of 2500. */
+/** Where embedded mode listens: 2525, 2587 and 2965 for a base of 2500. */
 export const portsFrom = (portBase: number) => ({
   smtplisten: [`127.0.0.1:${portBase + 25}`] as const,
   submissionlisten: [`127.0.0.1:${portBase + 87}`] as const,
+  smtpslisten: [`127.0.0.1:${portBase + 465}`] as const,
 });

@@ -7,7 +7,7 @@ import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 export interface Listener {
   /** "qmqp" is local submission's socket; QMQP for other hosts is "qmqp-tcp". */
-  readonly service: "smtp" | "submission" | "qmtp" | "qmqp-tcp" | "qmqp";
+  readonly service: "smtp" | "submission" | "smtps" | "qmtp" | "qmqp-tcp" | "qmqp";
   readonly name: string;
   readonly fd: number;
 }

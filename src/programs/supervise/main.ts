@@ -1,6 +1,7 @@
 import { type Failure, temporary } from "../../protocol/outcome.ts";
 import { exitMisconfigured, exitStopped, exitTryAgain } from "../../services/program/message.ts";
 import { banner } from "./banner.ts";
+import { ownFingerprint } from "./certificates.ts";
 import { parseCommandLine, startUsage } from "./command-line.ts";
 import { setUp } from "./set-up.ts";
 import { supervise } from "./supervise.ts";
@@ -18,12 +19,13 @@ if (options.value === "help") {
 const start = options.value;
 const set = await setUp(start);
 if (set.kind !== "done") exitWith(set);
-const { layout, listeners } = set.value;
+const { layout, listeners, certificates } = set.value;
+const fingerprint = ownFingerprint(certificates);
 // A program can make Node's channel throw here. Nothing durable is ours: going on beats taking all programs down.
 process.on("uncaughtException", (error) => complain(`postern: supervise: ${error.stack ?? error.message}`));
 const ended = await supervise(start, set.value, {
   complain,
-  running: () => process.stdout.write(`${banner(layout, start, listeners, process.cwd())}\n`),
+  running: () => process.stdout.write(`${banner(layout, start, { listeners, fingerprint }, process.cwd())}\n`),
 }).catch((error: Error) => temporary("3.0", `cannot start: ${error.stack ?? error.message}`));
 if (ended.kind !== "done") exitWith(ended);
 process.exit(exitStopped);

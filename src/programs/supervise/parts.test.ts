@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
+import { embeddedLayout } from "../../services/layout/layout.ts";
+import { readCertificates } from "../../services/tls/read-certificates.ts";
 import { findAccounts } from "./accounts.ts";
 import { afterDeath } from "./backoff.ts";
+import { ageWarnings, firstCertificate, ownFingerprint } from "./certificates.ts";
 import { parseCommandLine } from "./command-line.ts";
 import { relayComplaints } from "./complaints.ts";
 import { nameserversIn } from "./facts.ts";
@@ -152,3 +158,26 @@ for (const { name, fields, uid, seccomp, why } of observations) {
     assert.match(seen.why ?? "", why);
   });
 }
+
+test("firstCertificate() makes one once; its fingerprint is shown, and its end is told of in time", () => {
+  const root = mkdtempSync(join(tmpdir(), "postern-parts-"));
+  try {
+    const layout = embeddedLayout(root);
+    const nowMs = Date.UTC(2026, 0, 1);
+    const make = () => {
+      assert.equal(firstCertificate(layout, "mail.example.org", nowMs).kind, "done");
+      const read = readCertificates(layout.tls);
+      assert.ok(read.kind === "done");
+      return read.value.certificates;
+    };
+    const made = make();
+    assert.deepEqual(make(), made);
+    assert.match(ownFingerprint(made) ?? "", /^([0-9A-F]{2}:){31}[0-9A-F]{2}$/);
+    const tenYearsMs = 3_650 * 86_400_000;
+    assert.deepEqual(ageWarnings(made, nowMs + tenYearsMs - 8 * 86_400_000), []);
+    assert.deepEqual(ageWarnings(made, nowMs + tenYearsMs - 1), ["tls/default: the certificate ends on 2035-12-30"]);
+    assert.deepEqual(ageWarnings(made, nowMs + tenYearsMs), ["tls/default: the certificate is over since 2035-12-30"]);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+});

@@ -5,7 +5,10 @@ import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { readControlFiles } from "../../services/control-folder/control-folder.ts";
 import { embeddedLayout, type Layout, submissionSocket, systemLayout } from "../../services/layout/layout.ts";
+import type { CertificateFiles } from "../../services/tls/certificate.ts";
+import { readCertificates } from "../../services/tls/read-certificates.ts";
 import { type Account, findAccounts, missing } from "./accounts.ts";
+import { checkCertificates, firstCertificate } from "./certificates.ts";
 import type { StartOptions } from "./command-line.ts";
 import { makeFolders, portsFrom, writeFirstControl } from "./folders.ts";
 import { bindListeners, type Listener } from "./listeners.ts";
@@ -20,6 +23,7 @@ export interface SetUp {
   /** Absent in embedded mode, where all programs are one user. */
   readonly accounts: ReadonlyMap<AccountName, Account> | undefined;
   readonly settings: Settings;
+  readonly certificates: readonly CertificateFiles[];
   readonly listeners: readonly Listener[];
   /** Held by `queue` as long as it lives. */
   readonly queueLock: number;
@@ -47,13 +51,17 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
   if (needsHook(settings.value) && accounts.value && !accounts.value.has("postern-hook")) {
     return permanent("3.5", `control/qmailqueue or QMAILQUEUE in smtprules: ${missing("postern-hook")}`);
   }
-  const listeners = bindListeners(settings.value, submissionSocket(layout));
+  const certificates = startCertificates(layout, options, settings.value);
+  if (certificates.kind !== "done") return certificates;
+  const withoutTls = certificates.value.length === 0 ? { smtpslisten: [] } : {};
+  const listeners = bindListeners({ ...settings.value, ...withoutTls }, submissionSocket(layout));
   if (listeners.kind !== "done") return listeners;
   return done({
     code: join(import.meta.dirname, "../.."),
     layout,
     accounts: accounts.value,
     settings: settings.value,
+    certificates: certificates.value,
     listeners: listeners.value,
     queueLock: locked.value,
   });
@@ -63,13 +71,31 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
 export const needsHook = ({ qmailqueue, smtprules }: Settings): boolean =>
   qmailqueue !== "" || smtprules.some((line) => line.includes("QMAILQUEUE="));
 
-/** control/ as it is now; ports asked for on the command line go before its own. */
-export function readSettings(layout: Layout, { portBase }: StartOptions): Outcome<Settings> {
+/**
+ * control/ as it is now; ports asked for on the command line go before its own. Nobody but root may have the default
+ * port 465, and embedded folders made before there was one have no file for it.
+ */
+export function readSettings(layout: Layout, { embedded, portBase }: StartOptions): Outcome<Settings> {
   const files = readControlFiles(layout.control);
   if (files.kind !== "done") return files;
   const read = parseSettings(files.value);
-  if (read.kind !== "done" || portBase === undefined) return read;
-  return done({ ...read.value, ...portsFrom(portBase) });
+  if (read.kind !== "done") return read;
+  if (portBase !== undefined) return done({ ...read.value, ...portsFrom(portBase) });
+  return embedded && !read.value.present.includes("smtpslisten") ? done({ ...read.value, smtpslisten: [] }) : read;
+}
+
+/** All of tls/ must be right at the start: a mail server that comes up without TLS would go unnoticed. */
+function startCertificates(
+  layout: Layout,
+  { embedded }: StartOptions,
+  settings: Settings,
+): Outcome<readonly CertificateFiles[]> {
+  const first = embedded ? firstCertificate(layout, settings.me, Date.now()) : done(undefined);
+  if (first.kind !== "done") return first;
+  const read = readCertificates(layout.tls);
+  if (read.kind !== "done") return read;
+  if (read.value.faults.length > 0) return permanent("3.5", read.value.faults.join("\n"));
+  return checkCertificates(read.value.certificates, settings);
 }
 
 function productionAccounts(): Outcome<ReadonlyMap<AccountName, Account>> {

@@ -1,10 +1,12 @@
 import type { Socket } from "node:net";
 import { availableParallelism } from "node:os";
 import type { Settings } from "../../protocol/control/table.ts";
-import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { createEventLog } from "../../services/event/event-log.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 import { controlSocket } from "../../services/layout/layout.ts";
+import { keepingOld, readCertificates } from "../../services/tls/read-certificates.ts";
+import { ageWarnings, checkCertificates } from "./certificates.ts";
 import type { StartOptions } from "./command-line.ts";
 import { type ControlCommands, serveControl } from "./control-server.ts";
 import { type Crew, startCrew } from "./crew.ts";
@@ -25,6 +27,7 @@ export interface Console {
 const fixedSettings = [
   "smtplisten",
   "submissionlisten",
+  "smtpslisten",
   "qmtplisten",
   "qmqplisten",
   "smtpdprocesses",
@@ -34,7 +37,7 @@ const fixedSettings = [
 /** Runs the whole server until it is told to stop. Fails when it cannot begin. */
 export async function supervise(options: StartOptions, set: SetUp, console: Console): Promise<Outcome<void>> {
   const { layout, accounts } = set;
-  let settings = set.settings;
+  let { settings, certificates } = set;
   const about = {
     folder: options.root,
     embedded: options.embedded,
@@ -63,16 +66,31 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
 
   const reload = (): Outcome<void> => {
     const fresh = readSettings(layout, options);
-    if (fresh.kind !== "done") {
-      events.log({ event: "warning", text: `not reloaded: ${fresh.text}` });
-      for (const line of fresh.text.split("\n")) console.complain(`postern: not reloaded: ${line}`);
-      return fresh;
-    }
-    for (const text of changesForLater(settings, fresh.value, set.settings)) events.log({ event: "warning", text });
+    const read = readCertificates(layout.tls);
+    if (fresh.kind !== "done") return notReloaded(fresh);
+    if (read.kind !== "done") return notReloaded(read);
+    const usable = checkCertificates(keepingOld(read.value, certificates), fresh.value);
+    if (usable.kind !== "done") return notReloaded(usable);
+    for (const text of changesForLater(settings, fresh.value, set.settings)) warn(text);
+    if (usable.value.length > 0 && set.certificates.length === 0)
+      warn("control/smtpslisten counts from the next start");
     settings = fresh.value;
-    crew.reload(settings);
+    certificates = usable.value;
+    for (const text of ageWarnings(certificates, Date.now())) warn(text);
+    crew.reload(settings, certificates);
     events.log({ event: "reloaded" });
-    return done(undefined);
+    const faults = read.value.faults.map((fault) => `${fault}; what was there before is kept`);
+    for (const fault of faults) {
+      warn(fault);
+      console.complain(`postern: ${fault}`);
+    }
+    return faults.length > 0 ? permanent("3.5", faults.join("\n")) : done(undefined);
+  };
+  const warn = (text: string): void => events.log({ event: "warning", text });
+  const notReloaded = (failure: Failure): Failure => {
+    warn(`not reloaded: ${failure.text}`);
+    for (const line of failure.text.split("\n")) console.complain(`postern: not reloaded: ${line}`);
+    return failure;
   };
   const commands: ControlCommands = {
     status: () => ({ ...about, programs: statuses(crew, facts.deliver, options.embedded) }),
@@ -91,6 +109,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
   const crew: Crew = startCrew({
     members: membersOf(set, planOf, smtpdProcesses),
     settings,
+    certificates,
     facts: (program) => factsFor(program, facts),
     log: events.log,
     attachLog: (socket) => {
@@ -104,6 +123,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     complain: console.complain,
   });
   events.log({ event: "started", pid: process.pid });
+  for (const text of ageWarnings(certificates, Date.now())) warn(text);
   process.on("SIGHUP", reload);
   process.on("SIGTERM", () => stopped.resolve());
   process.on("SIGINT", () => stopped.resolve());
@@ -138,12 +158,13 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     held: readonly number[] = [],
   ): MemberOptions => ({ name, plan: planOf(name), listeners, held });
   const times = (count: number, one: MemberOptions): MemberOptions[] => new Array<MemberOptions>(count).fill(one);
+  const smtpdListeners = { smtp: fdsOf("smtp"), submission: fdsOf("submission"), smtps: fdsOf("smtps") };
   return [
     member("logger"),
     member("queue", {}, [set.queueLock]),
     member("local"),
     ...times(set.settings.remoteprocesses, member("remote")),
-    ...times(smtpdProcesses, member("smtpd", { smtp: fdsOf("smtp"), submission: fdsOf("submission") })),
+    ...times(smtpdProcesses, member("smtpd", smtpdListeners)),
     ...(fdsOf("qmtp").length > 0 ? [member("qmtpd", { qmtp: fdsOf("qmtp") })] : []),
     ...(needsHook(set.settings) ? [member("hook")] : []),
     member("qmqpd", { qmqp: fdsOf("qmqp"), "qmqp-tcp": fdsOf("qmqp-tcp") }),

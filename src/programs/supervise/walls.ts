@@ -126,6 +126,9 @@ export function wallOf(program: ProgramName, layout: Layout, ids?: ReadonlyMap<A
   };
 }
 
+/** Who is told certificates and their private keys: what ends TLS. */
+export const speaksTls = (program: ProgramName): boolean => program === "smtpd";
+
 /** Who speaks with whom. `logger` hears from every program, and from `supervise`. */
 const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["smtpd", "queue"],

@@ -13,6 +13,8 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   qmqpservers: parseQmqpServers,
   smtproutes: (routes) => parseRoutes(routes),
   qmtproutes: (routes) => parseRoutes(routes),
+  tlsminimum: (version) =>
+    version === "1.2" || version === "1.3" ? done(version) : permanent("3.5", `"${version}" is neither 1.2 nor 1.3`),
   bounceformat: (format) =>
     format === "dsn" || format === "qsbmf" ? done(format) : permanent("3.5", `"${format}" is neither dsn nor qsbmf`),
 };

@@ -117,6 +117,30 @@ export const controls = {
     "where smtpd listens for mail programs: `address:port`",
     "0.1",
   ),
+  smtpslisten: row(
+    list(["0.0.0.0:465", "[::]:465"]),
+    ["supervise"],
+    "where smtpd listens for mail programs that speak TLS from the first octet: `address:port`; nowhere while tls/ has no certificate",
+    "0.1",
+  ),
+  tlsminimum: row(
+    line("1.2"),
+    ["supervise", "smtpd"],
+    "oldest version of TLS that clients may speak: `1.2` or `1.3`",
+    "0.1",
+  ),
+  tlsciphers: row(
+    line(
+      [
+        "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256",
+        "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
+      ].join(":"),
+    ),
+    ["supervise", "smtpd"],
+    "ciphers that clients may use, as OpenSSL names them, those of TLS 1.3 too",
+    "0.1",
+  ),
   qmtplisten: row(
     list(),
     ["supervise"],

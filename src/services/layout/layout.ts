@@ -4,6 +4,8 @@ import { join } from "node:path";
 export interface Layout {
   readonly control: string;
   readonly users: string;
+  /** Certificates and their private keys: tls/NAME/fullchain.pem, tls/NAME/privkey.pem. */
+  readonly tls: string;
   readonly queue: string;
   /** Virtual mailboxes: mail/DOMAIN/LOCALPART. */
   readonly mail: string;
@@ -19,6 +21,7 @@ export interface Layout {
 export const embeddedLayout = (root: string): Layout => ({
   control: join(root, "control"),
   users: join(root, "users"),
+  tls: join(root, "tls"),
   queue: join(root, "queue"),
   mail: join(root, "mail"),
   alias: join(root, "alias"),
@@ -31,6 +34,7 @@ export const embeddedLayout = (root: string): Layout => ({
 export const systemLayout = (root: string): Layout => ({
   control: join(root, "etc/postern/control"),
   users: join(root, "etc/postern/users"),
+  tls: join(root, "etc/postern/tls"),
   queue: join(root, "var/lib/postern/queue"),
   mail: join(root, "var/lib/postern/mail"),
   alias: join(root, "var/lib/postern/alias"),

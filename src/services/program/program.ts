@@ -3,6 +3,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import type { Outcome } from "../../protocol/outcome.ts";
 import { createEventLog } from "../event/event-log.ts";
+import type { CertificateFiles } from "../tls/certificate.ts";
 import { exitMisconfigured, exitStopped, exitTryAgain, type FromSupervise, type ToSupervise } from "./message.ts";
 
 /** What a program is given at its start. */
@@ -10,6 +11,7 @@ export interface Given {
   readonly settings: Settings;
   readonly listeners: Readonly<Record<string, readonly number[]>>;
   readonly facts: Readonly<Record<string, unknown>>;
+  readonly certificates: readonly CertificateFiles[];
   readonly log: (event: Event) => void;
 }
 
@@ -18,7 +20,7 @@ export interface Program {
   /** A fresh connection with the peer of that name; also after the peer was restarted. */
   peer?(name: string, socket: Socket): void;
   operator?(socket: Socket, uid: number): void;
-  reload?(settings: Settings): void;
+  reload?(settings: Settings, certificates: readonly CertificateFiles[]): void;
   /** Takes nothing new, ends what runs within a bound of its own, resolves when it is done. */
   stop(): Promise<void>;
 }
@@ -73,7 +75,7 @@ export function runProgram(name: string, begin: (given: Given) => Promise<Outcom
         whenBegun((running) => running.operator?.(socket, message.uid));
         return;
       case "reload":
-        whenBegun((running) => running.reload?.(message.settings));
+        whenBegun((running) => running.reload?.(message.settings, message.certificates));
         return;
       case "stop":
         stop().catch(fail);

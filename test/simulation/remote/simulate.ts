@@ -145,7 +145,7 @@ class Simulation {
         this.#breakOff();
         this.#connect((socket) => program.peer?.("queue", socket));
       }
-      if (this.#happens("reload")) program.reload?.({} as never);
+      if (this.#happens("reload")) program.reload?.({} as never, []);
       await this.#until(this.timeline.steadyMs + this.#random.pick([0, 10, 1_000, 4_000, 100_000]));
     }
     const isStopped = this.#happens("stop");

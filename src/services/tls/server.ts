@@ -1,0 +1,64 @@
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Contexts } from "./contexts.ts";
+
+/** What a handshake led to. */
+export interface TlsSession {
+  /** "TLSv1.3" */
+  readonly protocol: string;
+  /** As RFC 8446 and RFC 5289 name it: "TLS_AES_256_GCM_SHA384". */
+  readonly cipher: string;
+  /**
+   * The channel binding tls-exporter (RFC 9266), 32 octets; `undefined` before TLS 1.3, where one would have to know
+   * that the handshake was bound to the master secret (RFC 7627).
+   */
+  readonly exporter: Buffer | undefined;
+}
+
+export interface TlsEvents {
+  /** The handshake is done: `socket` carries the conversation from now on. */
+  readonly onSecure: (session: TlsSession) => void;
+  /** It failed, and the connection is being closed: `why` for the log, once. */
+  readonly onFailure: (why: string) => void;
+}
+
+const exporterOctets = 32;
+
+/**
+ * Speaks TLS as the server over `plain`, from its next octet on; nobody else may read from it. The caller sees to the
+ * time a handshake takes: OpenSSL bounds its octets, and closing the socket ends it. `close` comes as on any socket.
+ */
+export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFailure }: TlsEvents): TLSSocket {
+  const socket = new TLSSocket(plain, {
+    isServer: true,
+    secureContext: contexts.find(undefined),
+    SNICallback: (serverName, answer) => answer(null, contexts.find(serverName)),
+  });
+  let over = false;
+  const fail = (why: string): void => {
+    if (over) return;
+    over = true;
+    onFailure(why);
+  };
+  socket.on("secure", () => {
+    if (over) return;
+    over = true;
+    const protocol = socket.getProtocol() ?? "";
+    const exporter = protocol === "TLSv1.3" ? exporterOf(socket) : undefined;
+    onSecure({ protocol, cipher: socket.getCipher().standardName, exporter });
+  });
+  // Node keeps errors of the handshake apart from those of the conversation, and closes by itself.
+  socket.on("_tlsError", (error: Error) => fail(reasonOf(error)));
+  socket.on("error", (error) => fail(reasonOf(error)));
+  socket.on("close", () => fail("the client closed"));
+  return socket;
+}
+
+const exporterOf = (socket: TLSSocket): Buffer =>
+  socket.exportKeyingMaterial(exporterOctets, "EXPORTER-Channel-Binding", Buffer.alloc(0));
+
+/** OpenSSL's own words, without its numbers and places: "wrong version number". */
+function reasonOf(error: Error): string {
+  if ("reason" in error && typeof error.reason === "string") return error.reason;
+  return (error as NodeJS.ErrnoException).code ?? error.message;
+}
