@@ -27,6 +27,8 @@ const wanted: readonly (readonly [string, string])[] = [
   ["cdb", "tinycdb"],
   ["procmail", "procmail"],
   ["vacation", "vacation"],
+  ["maildrop", "maildrop"],
+  ["tcprules", "ucspi-tcp"],
   ["script", "bsdutils"],
 ];
 

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { without } from "../support/missing.ts";
 import { readMaildir, startServer, temporaryFolder, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 
@@ -50,4 +54,28 @@ test("a server with 100,000 assignments and 100,000 domains, both compiled, take
     await send("USER0@d99999.example");
     return arrived("second") > 0;
   });
+});
+
+/** What a client hears that connects from `localAddress`, and asks for a stranger's mailbox. */
+async function hears(port: number, localAddress: string): Promise<string> {
+  const socket = connect({ port, host: "127.0.0.1", localAddress });
+  let heard = "";
+  socket.on("data", (chunk) => (heard += chunk));
+  socket.end("HELO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@far.example>\r\nQUIT\r\n");
+  await once(socket, "close");
+  const replies = heard.split("\r\n").map((line) => line.slice(0, 3));
+  return replies.filter((code) => code !== "").join(" ");
+}
+
+test("a tcp.smtp.cdb that tcprules made says who may relay", { skip: without("tcprules") }, async () => {
+  const folder = join(root, "tcprules");
+  mkdirSync(join(folder, "control"), { recursive: true });
+  const rules = '127.0.0.2:deny\n127.0.0.4-6:allow,RELAYCLIENT=""\n127.0.0.:allow\n:deny\n';
+  execFileSync("tcprules", ["tcp.smtp.cdb", "tcp.smtp.tmp"], { cwd: join(folder, "control"), input: rules });
+  rmSync(join(folder, "control/tcp.smtp.tmp"), { force: true });
+  await using server = await startServer({ folder, control: { relayclients: "" } });
+  assert.equal(await hears(server.smtpPort, "127.0.0.5"), "220 250 250 250 221");
+  assert.equal(await hears(server.smtpPort, "127.0.0.3"), "220 250 250 550 221");
+  assert.match(await hears(server.smtpPort, "127.0.0.2"), /^(|421|553|554)$/);
+  assert.match(await hears(server.smtpPort, "127.1.0.1"), /^(|421|553|554)$/);
 });

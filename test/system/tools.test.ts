@@ -170,10 +170,25 @@ const cases: readonly Case[] = [
     ],
     skip: without("procmail"),
   },
+  {
+    name: "maildrop behind |preline -f",
+    files: {
+      ".qmail-x": "|preline -f maildrop ./mailfilter\n",
+      mailfilter: 'if ( /^Subject: x/ )\n  to "sifted"\nto "unsifted"\n',
+    },
+    report: "success: did 0+0+1/",
+    mail: [
+      "sifted",
+      /^From s@sender\.example .*\nReturn-Path: <s@sender\.example>\nDelivered-To: u-x@/,
+      /\n\nbody\n\n$/,
+    ],
+    skip: without("maildrop"),
+  },
 ];
 for (const { name, files, report: expected, text = message, mail, skip = false } of cases) {
   test(`${name} in a .qmail file`, { skip }, async () => {
-    for (const [file, content] of Object.entries(files)) writeFileSync(join(home, file), content);
+    // Not readable for others: maildrop believes no other filter.
+    for (const [file, content] of Object.entries(files)) writeFileSync(join(home, file), content, { mode: 0o600 });
     if (files.aliases !== undefined) {
       const made = await run(join(tree, "bin/qmail/newaliases"), [join(home, "aliases")]);
       assert.equal(made.code, 0, made.stderr);
