@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { deliveredToLine } from "../../protocol/dot-qmail/environment.ts";
 import {
   bodyEnd,
@@ -23,7 +23,7 @@ import {
   type Ran,
   type Surroundings,
 } from "./delivery.ts";
-import { realGround } from "./ground.ts";
+import { type Ground, realGround } from "./ground.ts";
 import { type Home, openHome } from "./home.ts";
 import { type Message, receiveMessage } from "./message.ts";
 import { createStore, type Store } from "./stores.ts";
@@ -34,6 +34,8 @@ interface Stream {
   readonly task: Task;
   readonly home: Home;
   readonly message: Message;
+  /** Nobody waits for it any more: it must not go on, for its repetition may be done, settled and forgotten. */
+  readonly abandoned: AbortController;
   isRunning: boolean;
   uncreditedOctets: number;
   /** Waits for the program it asked for. */
@@ -43,11 +45,10 @@ interface Stream {
 const maxUnsettled = 20_000;
 
 /** Delivers what `local` sends over `socket`, as this user, until it closes the connection. */
-export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
+export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: Ground = realGround()): void {
   const streams = new Map<number, Stream>();
   const unsettled = new Map<number, readonly string[]>();
-  const store = createStore(realGround());
-  const stop = new AbortController();
+  const store = createStore(ground);
 
   const channel = createChannel(socket, {
     onFrame(frame) {
@@ -69,7 +70,7 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
       }
     },
     onClose() {
-      stop.abort();
+      for (const { abandoned } of streams.values()) abandoned.abort();
       whenClosed();
     },
   });
@@ -86,7 +87,9 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
     }
     const line = deliveredToLine(given.local, given.domain);
     const message = receiveMessage(given.octets, home.value.path, line);
-    streams.set(frame.stream, { task: given, home: home.value, message, isRunning: false, uncreditedOctets: 0 });
+    const abandoned = new AbortController();
+    const stream = { task: given, home: home.value, message, abandoned, isRunning: false, uncreditedOctets: 0 };
+    streams.set(frame.stream, stream);
     return undefined;
   }
 
@@ -117,7 +120,7 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
     const around: Surroundings = {
       store,
       runProgram: (request) => askForProgram(channel, id, stream, request),
-      signal: stop.signal,
+      signal: stream.abandoned.signal,
     };
     const result = stream.message.isComplete()
       ? deliver(stream.task, stream.home, stream.message, around)
@@ -125,7 +128,8 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
     result.then(
       (delivered) => finish(id, stream, delivered),
       (error) => {
-        if (!stop.signal.aborted) throw error;
+        if (!stream.abandoned.signal.aborted) throw error;
+        stream.message.close();
       },
     );
     return undefined;
@@ -133,7 +137,7 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
 
   function finish(id: number, stream: Stream, delivered: Delivered): void {
     stream.message.close();
-    if (streams.get(id) !== stream) return; // abandoned: nobody waits, the marks tell the next attempt
+    if (streams.get(id) !== stream) return; // abandoned: the marks tell the next attempt
     streams.delete(id);
     answer(id, stream.task.number, delivered);
   }
@@ -167,6 +171,7 @@ export function serveDeliveries(socket: Socket, whenClosed: () => void): void {
     const stream = streams.get(id);
     streams.delete(id);
     unsettled.delete(id);
+    stream?.abandoned.abort();
     if (stream && !stream.isRunning) stream.message.close();
     stream?.ranProgram?.({ exitCode: 0, signalled: true, output: "" });
   }
