@@ -3,8 +3,9 @@ import { once } from "node:events";
 import { returnPathLine } from "../../protocol/bounce/notice.ts";
 import type { Completed } from "../../protocol/header/complete.ts";
 import type { Failure } from "../../protocol/outcome.ts";
-import { complete, submit } from "../../services/injection/inject.ts";
+import { complete } from "../../services/injection/inject.ts";
 import { readMessage } from "../../services/injection/read-message.ts";
+import { submit } from "../../services/injection/submit.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import { injectUsage, parseInjectOptions } from "./command-line.ts";
 

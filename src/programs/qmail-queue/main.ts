@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { createReadStream } from "node:fs";
-import { submitMessage } from "../../services/injection/inject.ts";
+import { submitMessage } from "../../services/injection/submit.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import { take } from "./take.ts";
 

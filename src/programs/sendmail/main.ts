@@ -6,8 +6,9 @@ import { done, type Failure, type Outcome, permanent } from "../../protocol/outc
 import { createRules } from "../../protocol/routing/rules.ts";
 import type { Rules } from "../../protocol/smtp/session.ts";
 import { readControlFiles } from "../../services/control-folder/control-folder.ts";
-import { complete, type Environment, submit } from "../../services/injection/inject.ts";
+import { complete, type Environment } from "../../services/injection/inject.ts";
 import { maxInjectedOctets, readMessage } from "../../services/injection/read-message.ts";
+import { submit } from "../../services/injection/submit.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import type { Layout } from "../../services/layout/layout.ts";
 import { parseSendmailOptions, type SendmailOptions, sendmailUsage } from "./command-line.ts";

@@ -1,5 +1,5 @@
 import type { Outcome } from "../../protocol/outcome.ts";
-import { submit } from "../../services/injection/inject.ts";
+import { submit } from "../../services/injection/submit.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import { type Call, fail } from "./tool.ts";
 

@@ -1,6 +1,7 @@
 import { done, type Outcome } from "../../protocol/outcome.ts";
-import { complete, submit } from "../../services/injection/inject.ts";
+import { complete } from "../../services/injection/inject.ts";
 import { readMessage } from "../../services/injection/read-message.ts";
+import { submit } from "../../services/injection/submit.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import { type Call, exitDone, fail, misused, octets } from "./tool.ts";
 

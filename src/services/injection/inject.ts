@@ -1,16 +1,9 @@
 import { readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname } from "node:path";
 import { parseControl } from "../../protocol/control/parse.ts";
 import { type Author, type Completed, completeMessage, type Injection } from "../../protocol/header/complete.ts";
-import type { Relay } from "../../protocol/mx/route.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
-import { parseQmqpServers } from "../../protocol/qmqp/servers.ts";
 import { readControlFile } from "../control-folder/control-folder.ts";
-import { type Layout, submissionSocket } from "../layout/layout.ts";
-import { type QmqpRequest, submitByQmqp, submitToServers } from "../qmqp-client/submit.ts";
-import { runQueueProgram } from "../queue-program/run.ts";
-import { openSpool } from "../queue-program/spool.ts";
+import type { Layout } from "../layout/layout.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -48,71 +41,6 @@ export function complete(
     nowMs: Date.now(),
     pid: process.pid,
   });
-}
-
-/**
- * Hands a completed message to the program that QMAILQUEUE names or, without one, in. The words are there when that
- * program has taken it, or when it is on the server's disk.
- */
-export async function submit(
-  { header, body, ...addresses }: Completed,
-  layout: Layout,
-  environment: Environment = {},
-): Promise<Outcome<string>> {
-  const request = { message: [Buffer.from(header, "latin1"), ...(body ? [body] : [])], ...addresses };
-  if (!environment.QMAILQUEUE) return await submitMessage(request, layout);
-  const taken = await submitToProgram(environment.QMAILQUEUE, request, environment, layout);
-  return taken.kind === "done" ? done(`ok ${Math.floor(Date.now() / 1_000)} qp ${taken.value}`) : taken;
-}
-
-/**
- * Hands a message to the server of this host or, with control/qmqpservers, to one of those. The reply is there when it
- * is on the server's disk.
- */
-export async function submitMessage(request: QmqpRequest, layout: Layout): Promise<Outcome<string>> {
-  const servers = readServers(layout);
-  if (servers.kind !== "done") return servers;
-  return servers.value.length > 0
-    ? await submitToServers(servers.value, request)
-    : await submitByQmqp(submissionSocket(layout), request);
-}
-
-/** As long as qmail-queue itself may take. */
-const longestProgramMs = 86_400_000;
-
-async function submitToProgram(
-  program: string,
-  { message, reversePath, forwardPaths }: QmqpRequest,
-  environment: Environment,
-  layout: Layout,
-): Promise<Outcome<number>> {
-  const spoolFolder = tmpdir();
-  const opened = await openSpool(spoolFolder);
-  if (opened.kind !== "done") return opened;
-  await using spool = opened.value;
-  for (const piece of message) {
-    const written = await spool.write(piece);
-    if (written.kind !== "done") return written;
-  }
-  return await runQueueProgram({
-    program,
-    folder: dirname(layout.control),
-    environment,
-    message: spool,
-    reversePath,
-    forwardPaths,
-    spoolFolder,
-    longestMs: longestProgramMs,
-  });
-}
-
-/** The servers of a host without a queue, none on others. */
-function readServers({ control }: Layout): Outcome<readonly Relay[]> {
-  const text = readControlFile(control, "qmqpservers");
-  if (text.kind !== "done" || text.value === undefined) return text.kind === "done" ? done([]) : text;
-  const lines = parseControl("qmqpservers", text.value);
-  if (lines.kind !== "done") return lines;
-  return parseQmqpServers(Array.isArray(lines.value) ? lines.value.map(String) : []);
 }
 
 /** The first of some variables that is set. */
