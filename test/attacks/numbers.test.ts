@@ -63,6 +63,14 @@ const places: readonly {
     },
   },
   {
+    name: "the size in BDAT",
+    most: 2n ** 32n,
+    read(text) {
+      const command = parseCommand(`BDAT ${text}`);
+      return command.verb === "BDAT" ? command.octets : undefined;
+    },
+  },
+  {
     name: "the length of a netstring",
     most: 1_000n,
     read(text) {
@@ -149,8 +157,9 @@ for (const { name, most, read } of places) {
       const value = read(text);
       if (value === undefined) continue;
       const shown = JSON.stringify(text.slice(0, 40));
-      // Blanks at the end of a line of a control file, and of a command, are not part of it.
-      const digits = name.startsWith("control/") || name.startsWith("SIZE") ? text.trimEnd() : text;
+      // Blanks at the end of a line of a control file, and around what a command says, are not part of it.
+      const isBlank = name.startsWith("control/") || name.startsWith("SIZE");
+      const digits = isBlank ? text.trimEnd() : name.endsWith("BDAT") ? text.trim() : text;
       assert.ok(isDigits(digits) || digits === "", `${shown} became ${value}`);
       assert.ok(value >= 0 && value <= Number(most), `${shown} became ${value}`);
       if (digits !== "") assert.equal(value, Number(digits), shown);
@@ -219,6 +228,23 @@ test("CVE-2020-3811 and CVE-2020-3812: replies to RCPT do not tell which files o
   for (const localPart of asked) replies.add(await talk.ask(`RCPT TO:<${localPart}@localhost>`));
   assert.equal(replies.size, 1, [...replies].join("; "));
   talk.close();
+});
+
+test("BDAT of more than any message is answered at once, and what follows it is not obeyed", async () => {
+  await using stage = await openStage({ me: "localhost" });
+  const unfit = [...edges, ...strange].filter((text) => !(/^[0-9]+$/.test(text.trim()) && BigInt(text) <= 2n ** 32n));
+  for (const size of unfit) {
+    const talk = await Talk.open(stage.port);
+    await talk.reply();
+    talk.send(`MAIL FROM:<>\r\nRCPT TO:<c@localhost>\r\nBDAT ${size} LAST\r\nMAIL FROM:<>\r\n`);
+    const replies = [await talk.reply(), await talk.reply(), await talk.reply(), await talk.reply()];
+    const shown = `${size.slice(0, 30)}: ${replies}`;
+    assert.match(replies[2] ?? "", /^(?:501 5\.5\.4|552 5\.3\.4|500 5\.5\.2) /, shown);
+    // A line that is too long, or holds control characters, is not BDAT but none at all: there was no chunk.
+    assert.equal(replies[3], replies[2]?.startsWith("500") ? "503 5.5.1 one MAIL at a time" : "(closed)", shown);
+    talk.close();
+  }
+  assert.equal(stage.queue.messages.length, 0);
 });
 
 test("SIZE= beyond any size is refused, and is not taken for a small one", async () => {

@@ -94,6 +94,39 @@ test("smtpd queues one message or none for any of them, and obeys nothing that f
   assert.ok(stage.queue.messages.every(({ reversePath }) => reversePath === "a@b.example"));
 });
 
+for (const { kind, parameters } of [
+  { kind: "text", parameters: "" },
+  { kind: "binary", parameters: " BODY=BINARYMIME" },
+] as const) {
+  test(`smtpd queues one message or none for any of them by BDAT, as ${kind}, and obeys what follows the chunk`, async () => {
+    await using stage = await openStage(plainControl);
+    for (const { name, form, becomes } of smugglingForms) {
+      const before = stage.queue.messages.length;
+      const wire = wireOf(form);
+      const isTaken = kind === "binary" || becomes === "text";
+      for (const cut of [0, wire.indexOf(form) + 1, wire.indexOf("second")]) {
+        const talk = await Talk.open(stage.port);
+        await talk.reply();
+        talk.send(`MAIL FROM:<a@b.example>${parameters}\r\nRCPT TO:<c@localhost>\r\n`);
+        assert.deepEqual([await talk.reply(), await talk.reply()], ["250 2.1.0 ok", "250 2.1.5 ok"]);
+        talk.send(`BDAT ${cut}\r\n${wire.slice(0, cut)}BDAT ${wire.length - cut} LAST\r\n${wire.slice(cut)}QUIT\r\n`);
+        const replies = [await talk.reply(), await talk.reply(), await talk.reply(), await talk.reply()];
+        const verdict = replies.slice(0, 2).join();
+        assert.match(verdict, isTaken ? /^250 .*,250 2\.0\.0 ok/ : /554 5\.6\.(?:0|11)/, `${name}: ${replies}`);
+        assert.deepEqual(replies.slice(2), ["221 2.0.0 localhost", "(closed)"], name);
+        talk.close();
+      }
+      assert.equal(stage.queue.messages.length - before, isTaken ? 3 : 0, name);
+      if (kind === "binary")
+        assert.ok(
+          stage.queue.messages.slice(before).every(({ body }) => body.endsWith(wire)),
+          name,
+        );
+    }
+    assert.ok(stage.queue.messages.every(({ reversePath }) => reversePath === "a@b.example"));
+  });
+}
+
 test("remote hands each of them to the next hop as one message", async () => {
   await using playing = await play({});
   for (const { name, form } of smugglingForms) {

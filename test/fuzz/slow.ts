@@ -44,6 +44,15 @@ export function decodeSlowly(wire: Buffer): Decoded {
   return { kind: "more", body, rest: "" };
 }
 
+/** What a text that came by BDAT becomes, or why it is refused. */
+export function decodeTextSlowly(wire: Buffer): string {
+  const text = latin1(wire);
+  const [fault] = /\0|(?<!\r)\n|\r(?!\n)/.exec(text) ?? [];
+  if (fault !== undefined) return fault === "\0" ? "NUL" : fault === "\n" ? "bare LF" : "bare CR";
+  const body = text.replaceAll("\r\n", "\n");
+  return body === "" || body.endsWith("\n") ? body : `${body}\n`;
+}
+
 /** All of a message through a stuffer. */
 export const stuffInPieces = (stuff: (chunk: Buffer, last: boolean) => Buffer, pieces: readonly Buffer[]): Buffer =>
   Buffer.concat([...pieces.map((piece) => Buffer.from(stuff(piece, false))), stuff(Buffer.alloc(0), true)]);

@@ -1,13 +1,16 @@
 import type { Socket } from "node:net";
 import type { Event } from "../../protocol/event/event.ts";
-import type { Outcome } from "../../protocol/outcome.ts";
+import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { type ChunkDecoder, createTextDecoder, takeBinary } from "../../protocol/smtp/chunk.ts";
 import { maxCommandOctets, parseCommand } from "../../protocol/smtp/command.ts";
 import { createDataDecoder, type DataFault } from "../../protocol/smtp/data.ts";
 import {
+  endOfChunk,
   endOfData,
   newSession,
   type Rules,
   type Session,
+  type Step,
   step,
   type Transaction,
 } from "../../protocol/smtp/session.ts";
@@ -53,30 +56,43 @@ const verdictSeconds = 540;
 /** For the client to read our last reply and close. */
 const lingerSeconds = 5;
 const maxLoggedOctets = 512;
+/** A smaller chunk counts as a command that brings no mail forward. */
+const smallChunkOctets = 1_024;
 
 const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
-const strayLineEnd = "550 5.6.11 lines end in CR LF and in nothing else";
-const faultReplies: Readonly<Record<DataFault, string>> = {
-  "bare CR": strayLineEnd,
-  "bare LF": strayLineEnd,
-  NUL: "550 5.6.0 NUL in the message",
+const wrongLineEnd = permanent("6.11", "lines end in CR LF and in nothing else");
+const strayLineEnd = `550 5.6.11 ${wrongLineEnd.text}`;
+const faults: Readonly<Record<DataFault, Failure>> = {
+  "bare CR": wrongLineEnd,
+  "bare LF": wrongLineEnd,
+  NUL: permanent("6.0", "NUL in the message"),
 };
 
 /**
- * What we are doing. "command" and "body" read the client; "queue" waits for `queue` to come back, "verdict" for its
+ * What we are doing. "command", "body" and "chunk" read the client; "queue" waits for `queue` to come back, "verdict" for its
  * answer; "closing" has said its last and drops what comes.
  */
 type Phase =
   | { readonly at: "command" | "verdict" | "closing" }
   | { readonly at: "body"; readonly decode: ReturnType<typeof createDataDecoder> }
+  /** `left` octets of it are still to be read. Without `decode` it belongs to no message. */
+  | {
+      readonly at: "chunk";
+      readonly left: number;
+      readonly last: boolean;
+      readonly reply: string;
+      readonly decode: ChunkDecoder | undefined;
+    }
   /** `then` is the body that was announced before `queue` went, or "354" when that is still to be said. */
   | { readonly at: "queue"; readonly then: Phase | "354"; readonly forget: () => void };
 
 const command: Phase = { at: "command" };
 const verdict: Phase = { at: "verdict" };
 const closing: Phase = { at: "closing" };
+
+type ChunkPhase = Phase & { readonly at: "chunk" };
 
 /** One SMTP client. Holds one chunk of input, one turn of replies and what `queue` has no room for; no more. */
 export class Connection {
@@ -86,6 +102,8 @@ export class Connection {
   #session: Session = newSession;
   #phase: Phase = command;
   #intake: Intake | undefined;
+  /** Of the message that comes in chunks. */
+  #decodeChunk: ChunkDecoder | undefined;
   #input: Buffer = nothing;
   #replies = "";
   #deadline: number;
@@ -129,6 +147,7 @@ export class Connection {
     switch (this.#phase.at) {
       case "command":
       case "body":
+      case "chunk":
         if (this.#replyUnread) return this.destroy("timeout");
         return this.#close("421 4.4.2 timeout", "timeout");
       case "queue":
@@ -166,7 +185,12 @@ export class Connection {
 
   #canRead(): boolean {
     if (this.#replyUnread) return false;
-    return this.#phase.at === "command" || (this.#phase.at === "body" && !this.#intake?.isFull);
+    const { at } = this.#phase;
+    return at === "command" || ((at === "body" || at === "chunk") && !this.#intake?.isFull);
+  }
+
+  #hasWork(): boolean {
+    return this.#input.length > 0 || (this.#phase.at === "chunk" && this.#phase.left === 0);
   }
 
   /** Works on what came, as far as it can; then sends the replies of this turn together. */
@@ -174,8 +198,9 @@ export class Connection {
     if (this.#running) return;
     this.#running = true;
     let advanced = true;
-    while (advanced && this.#input.length > 0 && this.#canRead()) {
-      advanced = this.#phase.at === "body" ? this.#readBody(this.#phase.decode) : this.#readCommand();
+    while (advanced && this.#hasWork() && this.#canRead()) {
+      if (this.#phase.at === "body") advanced = this.#readBody(this.#phase.decode);
+      else advanced = this.#phase.at === "chunk" ? this.#readChunk(this.#phase) : this.#readCommand();
     }
     this.#running = false;
     const idle = this.#phase.at === "command" && this.#session.at === "ready";
@@ -183,7 +208,7 @@ export class Connection {
     this.#flush();
     if (!this.#canRead()) {
       // A verdict comes soon and mostly nothing comes before it: not worth two system calls.
-      if (this.#phase.at === "body" || this.#replyUnread) this.#pause();
+      if (this.#phase.at === "body" || this.#phase.at === "chunk" || this.#replyUnread) this.#pause();
       return;
     }
     if (this.#inputEnded) return this.#close("", this.#why);
@@ -230,14 +255,21 @@ export class Connection {
   }
 
   #obey(line: string) {
-    const { next, reply } = step(this.#session, parseCommand(line), this.#terms.rules);
+    const stepped = step(this.#session, parseCommand(line), this.#terms.rules);
+    const { next, reply, chunk } = stepped;
     this.#session = next;
     if (next.at === "data") return this.#beginData(reply);
     if (next.at === "quit") return this.#close(reply, "quit");
-    const isRecipient = reply.startsWith("250 2.1.5"); // which maxRecipients bounds
-    if (!isRecipient && ++this.#idleCommands > maxIdleCommands) {
+    if (next.at === "lost") {
+      this.#logRefusal(line, reply);
+      return this.#close(reply, "nonsense for BDAT");
+    }
+    if (this.#intake && next.at !== "chunk" && next.at !== "chunks") this.#dropMessage();
+    const bringsMail = chunk ? chunk.octets >= smallChunkOctets : reply.startsWith("250 2.1.5"); // which maxRecipients bounds
+    if (!bringsMail && ++this.#idleCommands > maxIdleCommands) {
       return this.#close("421 4.7.0 too many commands without a message", "too many commands");
     }
+    if (chunk) return this.#beginChunk(stepped, chunk);
     if (reply.startsWith("2")) this.#reply(reply);
     else this.#refuse(line, reply);
   }
@@ -257,6 +289,62 @@ export class Connection {
     this.#phase = { at: "body", decode: createDataDecoder() };
   }
 
+  #beginChunk({ next, reply }: Step, { octets, last }: { readonly octets: number; readonly last: boolean }): void {
+    if (next.at === "chunk") {
+      this.#decodeChunk ??= next.transaction.bodyKind === 2 ? takeBinary : createTextDecoder();
+    }
+    const decode = next.at === "chunk" ? this.#decodeChunk : undefined;
+    this.#phase = { at: "chunk", left: octets, last, reply, decode };
+  }
+
+  #readChunk(chunk: ChunkPhase): boolean {
+    if (chunk.decode && !this.#intake) {
+      if (!this.#terms.queue.isUp) {
+        this.#awaitQueue(chunk);
+        return false;
+      }
+      this.#intake = this.#newIntake();
+    }
+    const octets = this.#input.subarray(0, chunk.left);
+    this.#input = octets.length < this.#input.length ? this.#input.subarray(octets.length) : nothing;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    const left = chunk.left - octets.length;
+    if (chunk.decode && this.#intake && !this.#intake.failure) {
+      const body = chunk.decode(octets, chunk.last && left === 0);
+      if (typeof body === "string") this.#intake.refuse(faults[body]);
+      else this.#intake.take(body);
+    }
+    if (left > 0) this.#phase = { ...chunk, left };
+    else this.#endChunk(chunk);
+    return true;
+  }
+
+  #endChunk({ last, reply, decode }: ChunkPhase) {
+    const intake = this.#intake;
+    const session = this.#session;
+    if (!decode || !intake || session.at !== "chunk") {
+      this.#phase = command;
+      return this.#refuse("BDAT", reply);
+    }
+    if (last || intake.failure) return this.#askVerdict(intake, session.transaction);
+    this.#session = endOfChunk(session);
+    this.#phase = command;
+    this.#reply(reply);
+  }
+
+  /** A client went on without ending its message. */
+  #dropMessage(): void {
+    this.#intake?.abandon();
+    this.#intake = undefined;
+    this.#decodeChunk = undefined;
+  }
+
+  #askVerdict(intake: Intake, transaction: Transaction): void {
+    this.#phase = verdict;
+    this.#deadline = this.#around.seconds + verdictSeconds;
+    intake.finish({ ...transaction, uid: this.#around.uid });
+  }
+
   #readBody(decode: ReturnType<typeof createDataDecoder>): boolean {
     if (!this.#intake) {
       if (!this.#terms.queue.isUp) {
@@ -269,16 +357,16 @@ export class Connection {
     this.#input = nothing;
     this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
     if (progress.kind === "broken") {
-      this.#logRefusal("DATA", faultReplies[progress.why]);
-      this.#close(faultReplies[progress.why], progress.why);
+      const fault = faults[progress.why];
+      const reply = `550 ${enhancedCode(fault)} ${fault.text}`;
+      this.#logRefusal("DATA", reply);
+      this.#close(reply, progress.why);
       return false;
     }
     this.#intake.take(progress.body);
     if (progress.kind === "more") return true;
     this.#input = progress.rest;
-    this.#phase = verdict;
-    this.#deadline = this.#around.seconds + verdictSeconds;
-    if (this.#session.at === "data") this.#intake.finish({ ...this.#session.transaction, uid: this.#around.uid });
+    if (this.#session.at === "data") this.#askVerdict(this.#intake, this.#session.transaction);
     return true;
   }
 
@@ -294,14 +382,16 @@ export class Connection {
       { maxMessageOctets: rules.maxMessageOctets, maxHops },
       {
         onRoom: () => this.#run(),
-        onVerdict: (outcome) => session.at === "data" && this.#conclude(outcome, session.transaction),
+        onVerdict: (outcome) => "transaction" in session && this.#conclude(outcome, session.transaction),
       },
     );
   }
 
   /** Also when the client is gone: the log tells what became of the message. */
   #conclude(outcome: Outcome<number>, { forwardPaths }: Transaction): void {
+    const said = this.#decodeChunk ? "BDAT" : "DATA";
     this.#intake = undefined;
+    this.#decodeChunk = undefined;
     this.#session = endOfData(this.#session);
     const reply = replyTo(outcome, this.#around.nowMs());
     if (outcome.kind === "done") {
@@ -309,7 +399,7 @@ export class Connection {
       this.#idleCommands = 0;
       const recipients = forwardPaths.length;
       this.#around.log({ event: "accepted", connection: this.#terms.number, message: outcome.value, recipients });
-    } else this.#logRefusal("DATA", reply);
+    } else this.#logRefusal(said, reply);
     if (this.#phase.at !== "verdict") return;
     this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
     this.#phase = command;
@@ -342,7 +432,8 @@ export class Connection {
   /** Goes to another phase; what only the old one needed is let go. */
   #leave(next: Phase): Phase {
     if (this.#phase.at === "queue") this.#phase.forget();
-    if (next.at === "closing" && this.#phase.at === "body") this.#intake?.abandon();
+    // Not while its verdict is due: it may be on disk already, and the log is to say so.
+    if (next.at === "closing" && this.#phase.at !== "verdict" && this.#phase.at !== "closing") this.#intake?.abandon();
     return next;
   }
 

@@ -48,13 +48,18 @@ export class Intake {
     return this.#verdict === undefined && this.#submission.isFull;
   }
 
+  /** Why it is refused, as far as that is known before its end. */
+  get failure(): Failure | undefined {
+    return this.#verdict && this.#verdict.kind !== "done" ? this.#verdict : undefined;
+  }
+
   take(body: Buffer) {
     if (this.#verdict) return;
     this.#octets += body.length;
     if (this.#countHops(body) >= this.#limits.maxHops) {
-      return this.#refuse(permanent("4.6", "too many hops, this message is looping"));
+      return this.refuse(permanent("4.6", "too many hops, this message is looping"));
     }
-    if (this.#octets > this.#limits.maxMessageOctets) return this.#refuse(permanent("3.4", tooBig));
+    if (this.#octets > this.#limits.maxMessageOctets) return this.refuse(permanent("3.4", tooBig));
     this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
     this.#trace = "";
   }
@@ -70,8 +75,9 @@ export class Intake {
     this.#submission.abandon();
   }
 
-  #refuse(failure: Failure): void {
-    this.#verdict = failure;
+  /** Takes and drops the rest; the first failure is the verdict. */
+  refuse(failure: Failure): void {
+    this.#verdict ??= failure;
     this.#submission.abandon();
   }
 }

@@ -312,3 +312,110 @@ test("smtpd hands on what RFC 3461 has a client ask, and asks for nothing else",
     options: { envelopeId: "QQ+2B1", ret: 2, flags: 0, priority: 9, holdUntilMs: 0 },
   });
 });
+
+/** A client that may send chunks now. */
+async function atChunks(stage: Stage, parameters = ""): Promise<Talk> {
+  const talk = await greeted(stage);
+  assert.match(await talk.ask(`MAIL FROM:<a@b.example>${parameters}`), /^250/);
+  assert.match(await talk.ask("RCPT TO:<c@localhost>"), /^250/);
+  return talk;
+}
+
+const bodyOf = (stage: Stage, at: number): string => stage.queue.messages[at]?.body.replace(/^.*\n.*-0000\n/, "") ?? "";
+const everyOctet = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));
+
+test("smtpd takes a pipelined session with chunks at every cut, and makes of it the same messages", async () => {
+  await using stage = await openStage(plainControl);
+  const start = (parameters: string): string => `MAIL FROM:<>${parameters}\r\nRCPT TO:<c@localhost>\r\n`;
+  const wire = [
+    `${start("")}BDAT 4\r\na\r\nbBDAT 0\r\nBDAT 5 LAST\r\n\r\n.\r\n`,
+    `${start(" BODY=BINARYMIME")}BDAT 5\r\n\n.\n\0\rBDAT 6 LAST\r\nQUIT\r\n`,
+    `${start("")}BDAT 2\r\na\nBDAT 6 LAST\r\nQUIT\r\n${start("")}DATA\r\nx\r\n.\r\nQUIT\r\n`,
+  ].join("");
+  for (let cut = 1; cut < wire.length; cut++) {
+    const talk = await greeted(stage);
+    talk.send(wire.slice(0, cut));
+    await new Promise((resolve) => setImmediate(resolve));
+    talk.send(wire.slice(cut));
+    const codes: string[] = [];
+    for (let line = await talk.line(); line !== undefined; line = await talk.line()) codes.push(line.slice(0, 3));
+    const expected = "250 250 250 250 250 250 250 250 250 250 250 554 503 250 250 354 250 221";
+    assert.equal(codes.join(" "), expected, `cut at ${cut}`);
+    talk.close();
+    const bodies = [0, 1, 2].map((at) => bodyOf(stage, 3 * (cut - 1) + at));
+    assert.deepEqual(bodies, ["a\nb\n.\n", "\n.\n\0\rQUIT\r\n", "x\n"], `cut at ${cut}`);
+  }
+  assert.equal(stage.queue.messages.length, 3 * (wire.length - 1));
+});
+
+test("smtpd hands on a binary body octet for octet, and says what it is", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atChunks(stage, " BODY=BINARYMIME");
+  talk.send(`BDAT 256\r\n${everyOctet}BDAT 256\r\n${everyOctet}`);
+  assert.deepEqual([await talk.reply(), await talk.reply()], ["250 2.0.0 256 octets", "250 2.0.0 256 octets"]);
+  assert.match(await talk.ask("BDAT 0 LAST"), /^250 2\.0\.0 ok/);
+  assert.equal(bodyOf(stage, 0), everyOctet + everyOctet);
+  assert.equal(stage.queue.messages[0]?.bodyKind, 2);
+});
+
+test("smtpd holds back a client whose chunk is larger than the window", async () => {
+  await using stage = await openStage(plainControl);
+  stage.queue.givesCredit = false;
+  const talk = await atChunks(stage, " BODY=BINARYMIME");
+  const line = "x".repeat(3_000_000);
+  talk.send(`BDAT 9000000 LAST\r\n${line.repeat(3)}`);
+  await stage.queue.until(() => stage.queue.receivedOctets >= submissionWindowOctets);
+  assert.equal(stage.queue.receivedOctets, submissionWindowOctets);
+  assert.ok(talk.unsentOctets > 0, "the client is held back");
+  stage.queue.giveCredit();
+  assert.match(await talk.reply(), /^250/);
+  assert.equal(bodyOf(stage, 0), line.repeat(3));
+});
+
+for (const way of ["RSET", "EHLO x", "QUIT", "closing"]) {
+  test(`smtpd keeps nothing of a message whose client goes on by ${way} between its chunks`, async () => {
+    await using stage = await openStage(plainControl);
+    const talk = await atChunks(stage);
+    assert.match(await talk.ask("BDAT 3\r\na"), /^250/);
+    if (way === "closing") talk.close();
+    else assert.match(await talk.ask(way), /^2/);
+    await stage.queue.until(() => stage.queue.abandoned === 1);
+    assert.equal(stage.queue.messages.length, 0);
+  });
+}
+
+test("smtpd refuses at the end of a chunk what queue refused meanwhile, and the next chunk belongs to nothing", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atChunks(stage);
+  assert.match(await talk.ask("BDAT 3\r\na"), /^250/);
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  stage.queue.refuse(stage.queue.streams[0] ?? 0, 0, "full");
+  let reply = "250";
+  while (reply.startsWith("250")) reply = await talk.ask("BDAT 3\r\nb"); // it is on its way
+  assert.equal(reply, "451 4.3.1 full");
+  assert.match(await talk.ask("BDAT 6 LAST\r\nQUIT"), /^503/);
+  assert.equal(await talk.ask("NOOP"), "250 2.0.0 ok");
+});
+
+test("smtpd lets the first chunk wait while queue is away, and refuses one in the middle of a message", async () => {
+  await using stage = await openStage(plainControl);
+  const begun = await atChunks(stage);
+  const waiting = await atChunks(stage);
+  assert.match(await begun.ask("BDAT 3\r\na"), /^250/);
+  await stage.queue.until(() => stage.queue.receivedOctets > 0);
+  await stage.queue.hangUp();
+  waiting.send("BDAT 0 LAST\r\n");
+  ticks(stage, 4);
+  await stage.queue.connect(stage.service.attachQueue);
+  assert.match(await waiting.reply(), /^250/);
+  assert.match(await begun.ask("BDAT 3 LAST\r\nb"), /^451 4\.3\.0 the queue went away/);
+});
+
+test("smtpd ends a session of ever smaller chunks", async () => {
+  await using stage = await openStage(plainControl);
+  const talk = await atChunks(stage);
+  talk.send("BDAT 0\r\n".repeat(1_001));
+  let last: string | undefined;
+  for (let line = await talk.line(); line !== undefined; line = await talk.line()) last = line;
+  assert.equal(last, "421 4.7.0 too many commands without a message");
+});

@@ -74,7 +74,7 @@ const refused: readonly (readonly [line: string, reply: string, row?: string])[]
   ["MAIL FROM:<a@b> SIZE=", "501 5.5.4"],
   ["MAIL FROM:<a@b> SIZE=0x10", "501 5.5.4"],
   ["MAIL FROM:<a@b> SIZE=-1", "501 5.5.4"],
-  ["MAIL FROM:<a@b> BODY=BINARYMIME", "501 5.5.4"],
+  ["MAIL FROM:<a@b> BODY=BINARY", "501 5.5.4"],
   ["MAIL FROM:<a@b> SMTPUTF8", "555 5.5.4", "144"],
   ["MAIL FROM:<a@b> XVERP=", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=+", "501 5.5.4"],

@@ -11,8 +11,12 @@ export type Command =
   | { readonly verb: "HELO" | "EHLO"; readonly name: string }
   | ({ readonly verb: "MAIL"; readonly reversePath: Path | null } & MailParameters)
   | { readonly verb: "RCPT"; readonly forwardPath: Path; readonly parameters?: RecipientParameters }
+  /** A chunk of so many octets follows the line (RFC 3030 §2). */
+  | { readonly verb: "BDAT"; readonly octets: number; readonly last: boolean }
   | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" }
-  | { readonly verb: "wrong"; readonly reply: string };
+  | { readonly verb: "wrong"; readonly reply: string }
+  /** Nobody can tell where the next command begins. */
+  | { readonly verb: "lost"; readonly reply: string };
 
 /** RFC 5321 §4.5.3.1.4 asks for 512, more with extensions. */
 export const maxCommandOctets = 2048;
@@ -46,6 +50,7 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["MAIL", parseMail],
   ["RCPT", parseRcpt],
   ["DATA", bare("DATA")],
+  ["BDAT", parseBdat],
   ["RSET", bare("RSET")],
   ["QUIT", bare("QUIT")],
   ["NOOP", any("NOOP")],
@@ -58,7 +63,6 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["SOML", notImplemented],
   ["SAML", notImplemented],
   ["AUTH", notImplemented],
-  ["BDAT", notImplemented],
   ["STARTTLS", notImplemented],
 ]);
 
@@ -86,6 +90,17 @@ function parseRcpt(argument: string): Command {
   const parameters = readRecipientParameters(argument, scanned.value.end);
   if (typeof parameters === "string") return wrong(parameters);
   return { verb: "RCPT", forwardPath: scanned.value.path, ...(parameters && { parameters }) };
+}
+
+/** No message may be larger, so no chunk: over it we do not even read on to its end. */
+const maxChunkOctets = 2 ** 32;
+
+function parseBdat(argument: string): Command {
+  const [, digits, last] = /^([0-9]{1,20})(?: +(LAST))?$/i.exec(argument) ?? [];
+  if (digits === undefined) return { verb: "lost", reply: "501 5.5.4 BDAT is a number of octets, and LAST or nothing" };
+  const octets = Number(digits);
+  if (octets > maxChunkOctets) return { verb: "lost", reply: "552 5.3.4 no chunk is that large" };
+  return { verb: "BDAT", octets, last: last !== undefined };
 }
 
 /** Where the path begins, past spaces that should not be there; -1 when the keyword is missing. */

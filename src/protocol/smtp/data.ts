@@ -82,7 +82,7 @@ export function createDataDecoder(): (chunk: Buffer) => DataProgress {
 const brokenBy = (why: DataFault | undefined): DataProgress | undefined => why && { kind: "broken", why };
 
 /** The first fault in decoded text, where every CR is one that had no LF. */
-function faultIn(body: Buffer): "bare CR" | "NUL" | undefined {
+export function faultIn(body: Buffer): "bare CR" | "NUL" | undefined {
   const carriageReturn = body.indexOf(CR);
   const nul = body.indexOf(NUL);
   if (nul < 0) return carriageReturn < 0 ? undefined : "bare CR";

@@ -9,6 +9,12 @@ const cases = [
   { name: "no folded lines and no other names", text: "Subject: a\n received\nReceive: b\nDeliver: c\n\n", hops: 0 },
   { name: "nothing after the header", text: "Received: a\n\nReceived: b\n\nReceived: c\n", hops: 1 },
   { name: "nothing when the first line is empty", text: "\nReceived: a\n", hops: 0 },
+  {
+    name: "as much where lines end in CR LF",
+    text: "Received: a\r\nb: c\r\nDelivered\r\n\r\nReceived: d\r\n",
+    hops: 2,
+  },
+  { name: "on after a line that is CR and more", text: "a: b\n\rc\nReceived: d\n", hops: 1 },
   { name: "a line without its end not yet", text: "Received: a\nReceived: b", hops: 1 },
 ];
 

@@ -1,10 +1,11 @@
 const LF = 10;
+const CR = 13;
 const longestName = "delivered".length;
 
 /**
- * Counts the hops of a message while its body passes in chunks, LF line ends: header lines that begin with "received"
- * or "delivered", in any case (RFC 5321 §6.3; as qmail, no colon is asked for). Returns the count so far. After the
- * header it looks no more.
+ * Counts the hops of a message while its body passes in chunks: header lines that begin with "received" or "delivered",
+ * in any case (RFC 5321 §6.3; as qmail, no colon is asked for). Returns the count so far. After the header it looks no
+ * more. Lines end in LF, or in CR LF: then the message is binary (RFC 3030), and stored as it came.
  */
 export function createHopCounter(): (body: Buffer) => number {
   let hops = 0;
@@ -14,11 +15,12 @@ export function createHopCounter(): (body: Buffer) => number {
     for (let at = 0; inHeader && at < body.length; ) {
       const lineFeed = body.indexOf(LF, at);
       const end = lineFeed < 0 ? body.length : lineFeed;
-      if (begin !== "" || mayBeHop(body[at])) {
+      if (begin === "\r" && end > at) begin = "-";
+      else if (begin !== "" || mayBeHop(body[at])) {
         begin += body.toString("latin1", at, Math.min(end, at + longestName - begin.length));
-      } else if (end > at) begin = "-";
+      } else if (end > at) begin = end === at + 1 && body[at] === CR ? "\r" : "-";
       if (lineFeed < 0) break;
-      if (begin === "") inHeader = false;
+      if (begin === "" || begin === "\r") inHeader = false;
       if (begin.length > 1 && isHop(begin.toLowerCase())) hops++;
       begin = "";
       at = lineFeed + 1;

@@ -2,12 +2,14 @@ import type { VerpDelimiters } from "../verp.ts";
 import { noOptions, notifyDelay, notifyFailure, notifyNever, notifySuccess, type Options } from "../wire/submission.ts";
 import { decodeXtext } from "./xtext.ts";
 
+export type BodyKind = 0 | 1 | 2;
+
 /** What MAIL says after its path. */
 export interface MailParameters {
   /** SIZE= of RFC 1870, 0 when not given. */
   readonly sizeOctets: number;
-  /** 1 for BODY=8BITMIME (RFC 6152). */
-  readonly bodyKind: 0 | 1;
+  /** 1 for BODY=8BITMIME (RFC 6152), 2 for BODY=BINARYMIME (RFC 3030). */
+  readonly bodyKind: BodyKind;
   /** Postfix's XVERP: a reverse-path of its own for each recipient. */
   readonly verp?: VerpDelimiters;
   /** Absent when none was given. */
@@ -45,7 +47,7 @@ const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string
     "BODY",
     (value, draft) => {
       const kind = value === undefined ? undefined : bodyKinds.get(value.toUpperCase());
-      if (kind === undefined) return "BODY is 7BIT or 8BITMIME";
+      if (kind === undefined) return "BODY is 7BIT, 8BITMIME or BINARYMIME";
       draft.bodyKind = kind;
       return undefined;
     },
@@ -80,9 +82,10 @@ const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string
   ],
 ]);
 
-const bodyKinds: ReadonlyMap<string, 0 | 1> = new Map([
+const bodyKinds: ReadonlyMap<string, BodyKind> = new Map([
   ["7BIT", 0],
   ["8BITMIME", 1],
+  ["BINARYMIME", 2],
 ]);
 const rets: ReadonlyMap<string, number> = new Map([
   ["FULL", 1],

@@ -36,7 +36,7 @@ const dialogues = [
   {
     name: "§17.130 lists its extensions",
     lines: [
-      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250 HELP",
+      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 HELP",
     ],
   },
   { name: "§17.132 wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },

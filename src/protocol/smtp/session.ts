@@ -2,7 +2,7 @@ import { addressOf, type Path } from "../address.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
 import type { Options } from "../wire/submission.ts";
 import type { Command } from "./command.ts";
-import { type RecipientParameters, unknownParameterReply } from "./parameters.ts";
+import { type BodyKind, type RecipientParameters, unknownParameterReply } from "./parameters.ts";
 
 /** What the client said of itself. */
 export interface Client {
@@ -13,7 +13,7 @@ export interface Client {
 
 export interface Transaction {
   readonly reversePath: string;
-  readonly bodyKind: 0 | 1;
+  readonly bodyKind: BodyKind;
   /** Belongs to the session, which adds to it: a copy for each recipient would cost the square of their number. */
   readonly forwardPaths: string[];
   /** By the index of its forward-path, for those that asked for something. */
@@ -27,7 +27,13 @@ export type Session =
   | { readonly at: "mail"; readonly client: Client; readonly transaction: Transaction }
   /** The caller reads a body now, then goes on with `endOfData`. */
   | { readonly at: "data"; readonly client: Client; readonly transaction: Transaction }
-  | { readonly at: "quit"; readonly client: Client };
+  /** The caller reads a chunk now, then goes on with `endOfChunk` or `endOfData`. */
+  | { readonly at: "chunk"; readonly client: Client; readonly transaction: Transaction }
+  /** Some of a message came in chunks, and more is to come (RFC 3030). */
+  | { readonly at: "chunks"; readonly client: Client; readonly transaction: Transaction }
+  | { readonly at: "quit"; readonly client: Client }
+  /** The caller ends the connection: the client speaks, and nobody knows where its next command begins. */
+  | { readonly at: "lost"; readonly client: Client };
 
 /** What one connection is allowed; fixed while it lasts. */
 export interface Rules {
@@ -54,12 +60,18 @@ export interface Step {
   readonly next: Session;
   /** All lines, without the last CR LF. */
   readonly reply: string;
+  /** After BDAT: its octets follow, and the reply comes after them. They belong to no message unless `next` is at "chunk". */
+  readonly chunk?: { readonly octets: number; readonly last: boolean };
 }
 
 export const newSession: Session = { at: "ready", client: { name: "", extended: false } };
 
 /** After the body, whatever became of it. */
 export const endOfData = (session: Session): Session => ({ at: "ready", client: session.client });
+
+/** After a chunk that was taken and is not the last. */
+export const endOfChunk = (session: Session): Session =>
+  session.at === "chunk" ? { ...session, at: "chunks" } : session;
 
 /** Answers one command (RFC 5321 §4.1). Refusals come in qmail's order and leave the session as it is. */
 export function step(session: Session, command: Command, rules: Rules): Step {
@@ -76,9 +88,12 @@ export function step(session: Session, command: Command, rules: Rules): Step {
     case "RCPT":
       return rcpt(session, command, rules);
     case "DATA":
-      if (session.at !== "mail") return stay("503 5.5.1 MAIL first");
+      if (session.at !== "mail") return stay(outOfPlace(session));
       if (session.transaction.forwardPaths.length === 0) return stay("503 5.5.1 RCPT first");
+      if (session.transaction.bodyKind === binaryMime) return stay("501 5.5.4 BINARYMIME goes by BDAT");
       return { next: { ...session, at: "data" }, reply: "354 go ahead" };
+    case "BDAT":
+      return bdat(session, command);
     case "RSET":
       return { next: endOfData(session), reply: "250 2.0.0 flushed" };
     case "NOOP":
@@ -86,11 +101,13 @@ export function step(session: Session, command: Command, rules: Rules): Step {
     case "VRFY":
       return stay("252 2.0.0 send some mail, i'll try my best");
     case "HELP":
-      return stay("214 2.0.0 postern: HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT");
+      return stay("214 2.0.0 postern: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT");
     case "QUIT":
       return { next: { at: "quit", client: session.client }, reply: `221 2.0.0 ${rules.greeting}` };
     case "wrong":
       return stay(command.reply);
+    case "lost":
+      return { next: { at: "lost", client: session.client }, reply: command.reply };
     default:
       return command satisfies never;
   }
@@ -104,6 +121,8 @@ const extensions = (rules: Rules): string =>
     "250-8BITMIME",
     "250-ENHANCEDSTATUSCODES",
     "250-DSN",
+    "250-CHUNKING",
+    "250-BINARYMIME",
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
@@ -134,7 +153,7 @@ const reversePathOf = (path: Path | null, verp: VerpDelimiters | undefined): str
 
 function rcpt(session: Session, { forwardPath, parameters }: Command & { verb: "RCPT" }, rules: Rules): Step {
   const refuse = (reply: string): Step => ({ next: session, reply });
-  if (session.at !== "mail") return refuse("503 5.5.1 MAIL first");
+  if (session.at !== "mail") return refuse(outOfPlace(session));
   const { reversePath, forwardPaths, asked } = session.transaction;
   // Here and not at MAIL: many clients take a refused MAIL for a temporary trouble.
   if (rules.isBadSender(reversePath)) {
@@ -154,4 +173,20 @@ function rcpt(session: Session, { forwardPath, parameters }: Command & { verb: "
   return { next: session, reply: "250 2.1.5 ok" };
 }
 
+/**
+ * RFC 3030 §2. What belongs to no message is still read to its end: it may be on its way already. It ends the transaction,
+ * or a later chunk could become a message without its beginning.
+ */
+function bdat(session: Session, { octets, last }: Command & { verb: "BDAT" }): Step {
+  const chunk = { octets, last };
+  const refuse = (reply: string): Step => ({ next: endOfData(session), reply, chunk });
+  if (session.at !== "mail" && session.at !== "chunks") return refuse(outOfPlace(session));
+  if (session.transaction.forwardPaths.length === 0) return refuse("503 5.5.1 RCPT first");
+  return { next: { ...session, at: "chunk" }, reply: `250 2.0.0 ${octets} octets`, chunk };
+}
+
+const outOfPlace = (session: Session): string =>
+  session.at === "chunks" ? "503 5.5.1 only BDAT goes on with this message" : "503 5.5.1 MAIL first";
+
+const binaryMime = 2;
 export const tooBig = "sorry, that message size exceeds my databytes limit";

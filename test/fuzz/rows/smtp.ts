@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { addressOf, isPrintable, maxPathOctets, parsePath, quoteAddress } from "../../../src/protocol/address.ts";
+import { createTextDecoder } from "../../../src/protocol/smtp/chunk.ts";
 import { parseCommand } from "../../../src/protocol/smtp/command.ts";
 import { createDataDecoder } from "../../../src/protocol/smtp/data.ts";
 import { createHopCounter } from "../../../src/protocol/smtp/hops.ts";
@@ -11,13 +12,20 @@ import {
   type Reply,
   replyStatus,
 } from "../../../src/protocol/smtp/reply.ts";
-import { endOfData, newSession, type Rules, type Session, step } from "../../../src/protocol/smtp/session.ts";
+import {
+  endOfChunk,
+  endOfData,
+  newSession,
+  type Rules,
+  type Session,
+  step,
+} from "../../../src/protocol/smtp/session.ts";
 import { createDotStuffer } from "../../../src/protocol/smtp/stuff.ts";
 import { receivedLine } from "../../../src/protocol/smtp/trace.ts";
 import { decodeXtext } from "../../../src/protocol/smtp/xtext.ts";
 import type { Row } from "../explore.ts";
 import { mutated, readSeeds } from "../mutate.ts";
-import { decodeInPieces, decodeSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
+import { decodeInPieces, decodeSlowly, decodeTextSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
 import { everyCut, type Source } from "../source.ts";
 
 const commands = readSeeds("smtp-commands");
@@ -45,13 +53,15 @@ const commandLine: Row = {
   cases: 3_000,
   check(source) {
     const command = parseCommand(mutated(source, commands));
-    if (command.verb === "wrong") assert.match(command.reply, /^[45][0-9]{2} [ -~]{1,200}$/);
+    if (command.verb === "wrong" || command.verb === "lost") assert.match(command.reply, /^[45][0-9]{2} [ -~]{1,200}$/);
     else if (command.verb === "HELO" || command.verb === "EHLO") assert.ok(command.name && isPrintable(command.name));
     else if (command.verb === "MAIL") {
       const again = parseCommand(`MAIL FROM:<${quoteAddress(addressOf(command.reversePath))}> SIZE=1`);
       assert.deepEqual(again.verb === "MAIL" && again.reversePath, command.reversePath);
       assert.ok(command.sizeOctets >= 0);
       assert.ok((decodeXtext(command.options?.envelopeId ?? "")?.length ?? 999) <= 100);
+    } else if (command.verb === "BDAT") {
+      assert.ok(Number.isSafeInteger(command.octets) && command.octets >= 0 && command.octets <= 2 ** 32);
     } else if (command.verb === "RCPT") {
       const again = parseCommand(`rcpt to: <${quoteAddress(addressOf(command.forwardPath))}>`);
       assert.deepEqual(again.verb === "RCPT" && again.forwardPath, command.forwardPath);
@@ -96,15 +106,17 @@ const session: Row = {
   check(source) {
     let state: Session = newSession;
     for (let count = source.size(30); count > 0; count--) {
-      const { next, reply } = step(state, parseCommand(mutated(source, commands)), rules);
+      const { next, reply, chunk } = step(state, parseCommand(mutated(source, commands)), rules);
       for (const line of reply.split("\r\n")) assert.match(line, /^[2-5][0-9]{2}[ -][ -~]*$/);
-      if (next.at === "mail" || next.at === "data") {
+      assert.ok(next.at !== "chunk" || chunk);
+      if ("transaction" in next) {
         const { reversePath, forwardPaths } = next.transaction;
         assert.ok(forwardPaths.length <= rules.maxRecipients);
         assert.ok([reversePath, ...forwardPaths].every((address) => isPrintable(address)));
         assert.ok(next.at === "mail" || forwardPaths.length > 0);
       }
-      state = next.at === "data" ? endOfData(next) : next;
+      const ended = next.at === "data" || (next.at === "chunk" && (chunk?.last || source.oneIn(3)));
+      state = ended ? endOfData(next) : endOfChunk(next);
     }
   },
 };
@@ -121,6 +133,31 @@ const dataDecoder: Row = {
         decodeInPieces(createDataDecoder(), pieces),
         whole.equals(wire) ? expected : decodeSlowly(whole),
       );
+    }
+  },
+};
+
+const chunkDecoder: Row = {
+  name: "BDAT text",
+  cases: 1_500,
+  check(source) {
+    const wire = Buffer.from(source.text(bodyWords, 30), "latin1");
+    for (const octets of [wire, wire.subarray(0, 120)]) {
+      const expected = decodeTextSlowly(octets);
+      for (const pieces of [[Buffer.from(octets)], source.pieces(octets), ...everyCut(wire.subarray(0, 120))]) {
+        if (!Buffer.concat(pieces).equals(octets)) continue;
+        const decode = createTextDecoder();
+        let body = "";
+        for (const [at, piece] of [...pieces, Buffer.alloc(0)].entries()) {
+          const decoded = decode(piece, at === pieces.length);
+          if (typeof decoded === "string") {
+            body = decoded;
+            break;
+          }
+          body += decoded.toString("latin1");
+        }
+        assert.equal(body, expected);
+      }
     }
   },
 };
@@ -242,6 +279,7 @@ export const smtpRows: readonly Row[] = [
   xtext,
   session,
   dataDecoder,
+  chunkDecoder,
   dotStuffer,
   address,
   reply,
