@@ -77,9 +77,14 @@ export function writeHome(home: string): void {
   }
 }
 
-/** A qmail with two domains of its own, a virtual one, one of vpopmail's, and aliases. */
-export function writeQmailSite(folder: string, homes: string): void {
-  const ids = `${process.getuid?.()}:${process.getgid?.()}`;
+/** A qmail with two domains of its own, a virtual one, one of vpopmail's, and aliases. All homes are one user's. */
+export function writeQmailSite(
+  folder: string,
+  homes: string,
+  uid = process.getuid?.(),
+  gid = process.getgid?.(),
+): void {
+  const ids = `${uid}:${gid}`;
   const domain = join(folder, "domains/pop.example");
   writeTree(folder, {
     rc: '#!/bin/sh\n# qmail-start ./Mailbox\nexec env - PATH="/var/qmail/bin:$PATH" \\\nqmail-start ./Maildir/ splogger qmail\n',

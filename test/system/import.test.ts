@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { startProduction } from "../attacks/production.ts";
+import { unlessRoot } from "../support/missing.ts";
 import { type QmailMessage, records, todo, writeQmailQueue } from "../support/qmail-queue.ts";
 import { dotQmailKinds, writeQmailSite, writeTree } from "../support/qmail-site.ts";
-import { freePort, readMaildir, runPostern, startServer, temporaryFolder, until } from "../support/server.ts";
+import { freePort, readMaildir, runPostern, startServer, temporaryFolder, tree, until } from "../support/server.ts";
 
 const folder = temporaryFolder();
 after(() => rmSync(folder, { recursive: true }));
@@ -237,4 +240,45 @@ test("a qmail is imported, half at first, and everything in its queue goes where
   const report = await server.postern(["log", "report", "--json"]);
   const { lines } = JSON.parse(report.stdout) as { lines: { unread: number } };
   assert.equal(lines.unread, 0);
+});
+
+test("a qmail is imported into a system where each program is a user of its own", { skip: unlessRoot() }, async () => {
+  const old = temporaryFolder();
+  let imported = { status: -1 as number | null, stderr: "" };
+  await using production = await startProduction({
+    users: ["joe"],
+    prepare({ root: system, homeOf, uidOf }) {
+      const uid = uidOf("joe");
+      writeQmailSite(old, join(homeOf("joe"), ".."), uid, uid);
+      writeQmailQueue(join(old, "queue"), [...inEveryState, ...forKinds]);
+      const his = [homeOf("joe"), join(homeOf("joe"), "../sender"), join(old, "domains/pop.example")];
+      execFileSync("chown", ["-R", `${uid}:${uid}`, ...his]);
+      rmSync(join(system, "etc/postern/control/locals"));
+      // As docs/from-qmail.md has it: a first start makes the folders.
+      const script = `mount --bind "$1/passwd" /etc/passwd
+        "$2" start --root "$1" & until "$2" status --root "$1"; do sleep 0.1; done; "$2" stop --root "$1"; wait
+        exec "$2" import qmail "$3" --root "$1" --yes --force`;
+      const args = ["sh", "-c", script, "sh", system, join(tree, "bin/postern"), old];
+      imported = spawnSync("unshare", ["--mount", "--propagation", "private", ...args], { encoding: "utf8" });
+    },
+  });
+  assert.equal(imported.status, 1, `damaged messages are told of: ${imported.stderr}`);
+  const waitingNow = async (): Promise<readonly string[]> => {
+    const { stdout } = await runPostern(["queue", "list", "--json", "--root", production.root]);
+    return [...stdout.matchAll(/"forwardPath":"([^"]*)"/g)].map(([, address]) => String(address)).sort();
+  };
+  await until(
+    "only what waits to be left",
+    async () => (await waitingNow()).join() === [...waiting].sort().join(),
+    60_000,
+  );
+  const home = production.homeOf("joe");
+  for (const { extension, arrives } of kinds) {
+    for (const name of arrives.filter((each) => each.endsWith("/"))) {
+      const files = readdirSync(join(home, name, "new"));
+      assert.ok(files.length > 0, `${extension}: ${name} has mail`);
+      for (const file of files) assert.equal(statSync(join(home, name, "new", file)).uid, production.uidOf("joe"));
+    }
+  }
+  rmSync(old, { recursive: true });
 });
