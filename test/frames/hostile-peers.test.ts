@@ -131,6 +131,7 @@ function openLocal() {
     held,
     defaultDelivery: () => "./Maildir/",
     host: () => "here.example",
+    fullIsPermanent: () => false,
     isOpen: () => true,
   };
   const serve = (): FakeSocket => {

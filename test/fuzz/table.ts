@@ -2,6 +2,7 @@ import type { Row } from "./explore.ts";
 import { bounceRows } from "./rows/bounce.ts";
 import { clientRows } from "./rows/client.ts";
 import { headerRows } from "./rows/header.ts";
+import { maildirRows } from "./rows/maildir.ts";
 import { outputRows } from "./rows/output.ts";
 import { pop3Rows } from "./rows/pop3.ts";
 import { qmailRows } from "./rows/qmail.ts";
@@ -31,5 +32,6 @@ export const rows: readonly Row[] = [
     ...bounceRows,
     ...qmailRows,
     ...pop3Rows,
+    ...maildirRows,
   ],
 ];

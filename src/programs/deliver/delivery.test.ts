@@ -46,6 +46,8 @@ const taskOf = (changed: Partial<Task>): Task => ({
   reversePath: "a@b",
   defaultDelivery: "./Maildir/",
   host: "mx",
+  quota: "",
+  fullIsPermanent: 0,
   ...changed,
 });
 
@@ -331,4 +333,40 @@ for (const { name, exist, local, homeKind, report, maildir } of mailboxes) {
 test("deliver() defers mail for a domain whose folder is not there", async () => {
   const result = await play({ home: join(home, "unmounted"), homeKind: homeBelow });
   assert.equal(result.letter, "Z");
+});
+
+const fullLine = "The mailbox is full. (#5.2.2)\n";
+const quotas: readonly { name: string; task: Partial<Task>; file?: string; report: string; after?: RegExp }[] = [
+  { name: "with room", task: {}, file: "1000S\n0 0\n", report: "Kdid 1+0+0\n", after: /^1000S\n0 0\n[0-9]+ 1\n$/ },
+  { name: "that is full", task: {}, file: "10S\n10 1\n", report: `Z${fullLine}`, after: /^10S\n10 1\n$/ },
+  { name: "that is full for good", task: { fullIsPermanent: 1 }, file: "10S\n10 1\n", report: `D${fullLine}` },
+  { name: "of an account with a quota", task: { quota: "10S" }, report: `Z${fullLine}`, after: /^10S\n0 0\n$/ },
+  {
+    name: "of an account with room",
+    task: { quota: "1000S" },
+    report: "Kdid 1+0+0\n",
+    after: /^1000S\n0 0\n[0-9]+ 1\n$/,
+  },
+  { name: "without a quota", task: {}, report: "Kdid 1+0+0\n" },
+];
+for (const { name, task, file, report, after } of quotas) {
+  test(`deliver() to a Maildir ${name}: ${report.trim()}`, async () => {
+    makeMaildir(nodeFiles, join(home, "Maildir"));
+    const path = join(home, "Maildir/maildirsize");
+    if (file !== undefined) writeFileSync(path, file);
+    assert.equal(line(await play(task)), report);
+    assert.equal(stored("Maildir").length, report.startsWith("K") ? 1 : 0);
+    if (after) assert.match(readFileSync(path, "latin1"), after);
+    else if (file === undefined) assert.equal(existsSync(path), false);
+  });
+}
+
+test("deliver() again to a Maildir that its own first attempt has filled is no failure, and counts once", async () => {
+  makeMaildir(nodeFiles, join(home, "Maildir"));
+  const path = join(home, "Maildir/maildirsize");
+  writeFileSync(path, "1C\n0 0\n");
+  for (const attempt of [1, 2]) assert.equal(line(await play({})), "Kdid 1+0+0\n", `attempt ${attempt}`);
+  assert.equal(stored("Maildir").length, 1);
+  assert.match(readFileSync(path, "latin1"), /^1C\n[0-9]+ 1\n$/);
+  assert.equal(line(await play({ name: "m2" })), `Z${fullLine}`);
 });

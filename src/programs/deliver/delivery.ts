@@ -6,6 +6,7 @@ import { type ProgramEnd, programEnd } from "../../protocol/dot-qmail/exit-code.
 import { type Instruction, parseDotQmail } from "../../protocol/dot-qmail/lines.ts";
 import { forwardReversePath, mayHaveOwner } from "../../protocol/dot-qmail/owner.ts";
 import { localReport } from "../../protocol/dot-qmail/report.ts";
+import { parseQuota } from "../../protocol/maildir/quota.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { type Content, pathOf } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
@@ -111,6 +112,7 @@ const unfitForward = permanent(
   `Unable to forward message: address of more than ${maxAddressOctets} octets or with control characters. (#5.1.3)`,
 );
 const argumentsTooLong = temporary("3.0", "Unable to run /bin/sh: argument list too long. (#4.3.0)");
+const full = "The mailbox is full. (#5.2.2)";
 const programCrashed = temporary("3.0", "Aack, child crashed. (#4.3.0)");
 
 interface Progress {
@@ -172,6 +174,8 @@ async function storeLine(instruction: Extract<Instruction, { path: string }>, sc
     content: withTrace(scene),
     reversePath: task.reversePath,
     nowMs: around.store.ground.nowMs(),
+    quota: scene.isDefault ? parseQuota(task.quota) : undefined,
+    whenFull: task.fullIsPermanent === 1 ? permanent("2.2", full) : temporary("2.2", full),
   };
   const stored =
     instruction.kind === "maildir"

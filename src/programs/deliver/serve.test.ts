@@ -59,6 +59,8 @@ function send({ local }: Stage, stream: number, name = "m1"): void {
     domain: "example.org",
     dash: "",
     extension: "",
+    quota: "",
+    fullIsPermanent: 0,
   };
   local.send(task.encode(stream, { ...message, ...place, defaultDelivery: "./box", host: "mx" }));
   local.send(encodeFrame(deliveryBodyType, stream, Buffer.from(body, "latin1")));

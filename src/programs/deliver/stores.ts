@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { dirname } from "node:path";
+import type { Quota } from "../../protocol/maildir/quota.ts";
 import { fromLine } from "../../protocol/mbox/from-line.ts";
-import { type Outcome, temporary } from "../../protocol/outcome.ts";
+import { type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import type { Content } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
 import { makeMaildir, removeStale, staleAfterMs } from "../../services/maildir/folder.ts";
 import { type Copy, fileNameOf } from "../../services/maildir/name.ts";
-import { type Stored, storeOnce } from "../../services/maildir/store.ts";
+import { noteChange, type Room, roomIn } from "../../services/maildir/quota.ts";
+import { type Stored, storeOnce, wasBegun } from "../../services/maildir/store.ts";
 import type { Ground } from "./ground.ts";
 import { appendOnce } from "./mbox.ts";
 
@@ -24,6 +26,10 @@ export interface StoredCopy {
   readonly content: Content;
   readonly reversePath: string;
   readonly nowMs: number;
+  /** The account's, for a Maildir; without it the Maildir's own counts, if it has one. */
+  readonly quota: Quota | undefined;
+  /** What a message gets that a Maildir has no room for. */
+  readonly whenFull: Failure;
 }
 
 /** What this process remembers of the places it has written to. */
@@ -33,16 +39,21 @@ export interface Store {
   readonly folders: ReadonlyMap<number, number>;
   /** Clears old leftovers from a folder of marks, once in a while. */
   tidy(folder: string, nowMs: number, isOurs: (name: string) => boolean): void;
+  /** As `roomIn`. That a Maildir has no quota is remembered for a while: most have none, and need not be asked. */
+  room(folder: string, octets: number, nowMs: number, given: Quota | undefined): Room;
   /** Makes sure that a folder on this file system is kept open. */
   keep(folder: string, device: number): boolean;
 }
 
 const maxTidied = 10_000;
 const maxFileSystems = 64;
+const unlimitedMs = 60_000;
+const maxUnlimited = 10_000;
 
 export function createStore(ground: Ground): Store {
   const tidiedMs = new Map<string, number>();
   const folders = new Map<number, number>();
+  const unlimitedUntilMs = new Map<string, number>();
   return {
     ground,
     folders,
@@ -52,6 +63,14 @@ export function createStore(ground: Ground): Store {
       if (tidiedMs.size >= maxTidied) tidiedMs.clear();
       tidiedMs.set(folder, nowMs);
       removeStale(ground.files, folder, nowMs, isOurs);
+    },
+    room(folder, octets, nowMs, given) {
+      if (!given && nowMs < (unlimitedUntilMs.get(folder) ?? 0)) return "unlimited";
+      const room = roomIn(ground.files, folder, octets, nowMs, given);
+      if (room !== "unlimited") return room;
+      if (unlimitedUntilMs.size >= maxUnlimited) unlimitedUntilMs.clear();
+      unlimitedUntilMs.set(folder, nowMs + unlimitedMs);
+      return room;
     },
     keep(folder, device) {
       if (folders.has(device)) return true;
@@ -66,16 +85,23 @@ export function createStore(ground: Ground): Store {
 export function storeInMaildir(store: Store, copy: StoredCopy): Outcome<Stored> {
   const { files } = store.ground;
   const tmp = `${copy.path}/tmp`;
-  const name = fileNameOf(copy.name);
+  const { octets } = copy.content;
+  const name = `${fileNameOf(copy.name)},S=${octets}`; // readers need not ask for each file's size
   store.tidy(tmp, copy.nowMs, isVisible);
-  const stored = storeOnce(files, copy.path, name, copy.content);
-  if (stored.kind === "done" || !copy.makesMaildir || lstatOrNone(files, tmp)) return kept(store, stored, tmp);
-  try {
-    makeMaildir(files, copy.path);
-  } catch {
-    return stored;
+  const room = store.room(copy.path, octets, copy.nowMs, copy.quota);
+  if (room === "full" && !wasBegun(files, copy.path, name)) return copy.whenFull;
+  let stored = storeOnce(files, copy.path, name, copy.content);
+  if (stored.kind !== "done" && copy.makesMaildir && !lstatOrNone(files, tmp)) {
+    try {
+      makeMaildir(files, copy.path);
+    } catch {
+      return stored;
+    }
+    stored = storeOnce(files, copy.path, name, copy.content);
   }
-  return kept(store, storeOnce(files, copy.path, name, copy.content), tmp);
+  const isNew = stored.kind === "done" && !stored.value.isRepetition;
+  if (isNew && room !== "unlimited") noteChange(files, copy.path, { octets, messages: 1 });
+  return kept(store, stored, tmp);
 }
 
 export async function storeInMbox(store: Store, copy: StoredCopy, signal: AbortSignal): Promise<Outcome<Stored>> {

@@ -96,6 +96,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     held: { octets: 0 },
     defaultDelivery: () => settings.defaultdelivery.join("\n"),
     host: () => settings.me,
+    fullIsPermanent: () => settings.overquota === "permanent",
     isOpen: () => isOpen,
   };
 

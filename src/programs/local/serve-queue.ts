@@ -21,6 +21,8 @@ export interface Desk {
   readonly defaultDelivery: () => string;
   /** This server's name, in the names of stored files. */
   readonly host: () => string;
+  /** What finds a mailbox full fails for good. */
+  readonly fullIsPermanent: () => boolean;
   /** False once we stop: new deliveries are left unanswered, and `queue` tries them again. */
   readonly isOpen: () => boolean;
 }
@@ -112,8 +114,12 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     const { localPart: local, domain } = splitAddress(address);
     const { name, octets, reversePath } = job;
     const shared = { name, number, octets, reversePath, local, domain };
-    const place = { defaultDelivery: desk.defaultDelivery(), host: desk.host() };
-    return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place }) };
+    const place = {
+      defaultDelivery: desk.defaultDelivery(),
+      host: desk.host(),
+      fullIsPermanent: desk.fullIsPermanent() ? 1 : 0,
+    };
+    return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place, quota: "" }) };
   }
 
   function keepForSettling(stream: number, settle: () => void): void {

@@ -15,6 +15,10 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   qmtproutes: (routes) => parseRoutes(routes),
   tlsminimum: (version) =>
     version === "1.2" || version === "1.3" ? done(version) : permanent("3.5", `"${version}" is neither 1.2 nor 1.3`),
+  overquota: (kind) =>
+    kind === "temporary" || kind === "permanent"
+      ? done(kind)
+      : permanent("3.5", `"${kind}" is neither temporary nor permanent`),
   bounceformat: (format) =>
     format === "dsn" || format === "qsbmf" ? done(format) : permanent("3.5", `"${format}" is neither dsn nor qsbmf`),
 };

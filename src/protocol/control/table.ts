@@ -246,6 +246,12 @@ export const controls = {
     "accounts of this system get mail, when started as root",
     "0.1",
   ),
+  overquota: row(
+    line("temporary"),
+    ["local"],
+    "what a message gets whose mailbox is full: `temporary`, it is tried again until it is too old, or `permanent`, it bounces at once",
+    "0.1",
+  ),
   mailfolders: row(
     list(["/var/mail", "/var/spool/mail"]),
     ["local"],

@@ -19,7 +19,8 @@ export const homeMade = 2;
 /**
  * One delivery. `name`, `number`, `octets` and `reversePath` as in `deliver`. `local` and `domain` are the address,
  * `dash` and `extension` say which .qmail file (none yet when the mailbox is still to be found), `defaultDelivery` is
- * what holds when there is none, `host` ends the names of stored files.
+ * what holds when there is none, `host` ends the names of stored files. `quota` is that of the account, in the form of
+ * `maildirsize`, or ""; `fullIsPermanent` 1 has a message fail for good that finds no room.
  */
 export const task = defineFrame(48, {
   name: "text",
@@ -35,6 +36,8 @@ export const task = defineFrame(48, {
   reversePath: "text",
   defaultDelivery: "text",
   host: "text",
+  quota: "text",
+  fullIsPermanent: "u8",
 });
 /** How a program ended: `signalled` 1 if by a signal, else its exit code, and the beginning of what it wrote. */
 export const ran = defineFrame(49, { exitCode: "u8", signalled: "u8", output: "text" });

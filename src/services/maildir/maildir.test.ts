@@ -56,7 +56,11 @@ test("storeOnce() delivers, readable for its owner alone, and leaves the mark", 
   const stored = store();
   assertDelivered();
   assert.equal(statSync(delivered()).mode & 0o777, 0o600);
-  assert.deepEqual(stored.kind === "done" && stored.value, { device: statSync(box).dev, mark: mark() });
+  assert.deepEqual(stored.kind === "done" && stored.value, {
+    device: statSync(box).dev,
+    mark: mark(),
+    isRepetition: false,
+  });
 });
 
 const whole = () => {

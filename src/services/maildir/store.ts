@@ -12,6 +12,15 @@ export interface Stored {
   readonly mark: string;
 }
 
+export interface StoredOnce extends Stored {
+  /** It was there already, from an attempt that was interrupted later. */
+  readonly isRepetition: boolean;
+}
+
+/** Whether `storeOnce` would find that it was stored before: then it takes no more room. */
+export const wasBegun = (files: Files, folder: string, name: string): boolean =>
+  files.lstat(`${folder}/tmp/${name}.q`) !== undefined;
+
 const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | safeFlags;
 
 /**
@@ -24,7 +33,7 @@ const createFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | 
  *
  * Flushes nothing. All failures are temporary, with qmail's texts (spec §6.8).
  */
-export function storeOnce(files: Files, folder: string, name: string, content: Content): Outcome<Stored> {
+export function storeOnce(files: Files, folder: string, name: string, content: Content): Outcome<StoredOnce> {
   const fresh = `${folder}/tmp/${name}`;
   const mark = `${fresh}.q`;
   const delivered = `${folder}/new/${name}`;
@@ -37,14 +46,14 @@ export function storeOnce(files: Files, folder: string, name: string, content: C
       if (holds(files, mark, content)) {
         files.unlink(fresh);
         renew(files, mark);
-        return done({ device, mark });
+        return done({ device, mark, isRepetition: true });
       }
       removeTorn(files, folder, name, mark);
       files.link(fresh, mark);
     }
     made = "fresh and mark";
     files.rename(fresh, delivered);
-    return done({ device, mark });
+    return done({ device, mark, isRepetition: false });
   } catch {
     // A mark without tmp/NAME would say "delivered": it goes first, and if it cannot go, both stay.
     if (made === "fresh" || (made === "fresh and mark" && remove(files, mark))) remove(files, fresh);

@@ -246,6 +246,8 @@ const samples: readonly Sample[] = [
       reversePath: text(s),
       defaultDelivery: text(s),
       host: text(s),
+      quota: text(s),
+      fullIsPermanent: u8(s),
     },
   })),
   sample("ran", worker.ran, (s) => ({ exitCode: u8(s), signalled: u8(s), output: text(s) })),

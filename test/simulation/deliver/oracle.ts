@@ -52,7 +52,7 @@ export class Oracle {
   check(after: End | "undone badly"): void {
     if (after !== "Z") this.#isInterrupted = after !== "settled";
     for (const [folder, copies] of this.#wanted.maildirs) {
-      for (const name of fileNames(copies)) this.#checkCopy(folder, name, after);
+      for (const name of fileNames(copies, this.#wanted.content.length)) this.#checkCopy(folder, name, after);
       this.#checkNames(folder, copies);
     }
     for (const box of this.#boxes.keys()) this.#checkBox(box, after);
@@ -107,7 +107,7 @@ export class Oracle {
   }
 
   #checkNames(folder: string, copies: number): void {
-    const known = fileNames(copies);
+    const known = fileNames(copies, this.#wanted.content.length);
     for (const { path } of this.#visible(folder)) {
       if (!known.some((name) => path.includes(`/${name}`))) this.fail(`there is a second copy: ${path}`);
     }

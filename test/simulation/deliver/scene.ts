@@ -27,8 +27,8 @@ export const readers = ["nothing", "move", "delete"] as const;
 export type Reader = (typeof readers)[number];
 
 export const host = "mx.example";
-export const fileNames = (lines: number): string[] =>
-  Array.from({ length: lines }, (_, at) => fileNameOf({ name: "m1", number: 1, line: at + 1, host }));
+export const fileNames = (lines: number, octets: number): string[] =>
+  Array.from({ length: lines }, (_, at) => `${fileNameOf({ name: "m1", number: 1, line: at + 1, host })},S=${octets}`);
 
 /** How an attempt ended: the process died, or it reported; "settled": and `queue` has written it down. */
 export type End = "kill" | "power" | "Z" | "settled";
@@ -199,6 +199,8 @@ const taskOf = (octets: number, name: string): Task => ({
   reversePath: "a@far.example",
   defaultDelivery: "./Maildir/",
   host,
+  quota: "",
+  fullIsPermanent: 0,
 });
 
 function bodyOf(octets: number): string {
