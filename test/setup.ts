@@ -10,9 +10,13 @@ import { join } from "node:path";
 const cache = join(import.meta.dirname, "..", ".cache");
 const peers = join(cache, "peers");
 
-/** Command -> Debian package that brings it. */
+/** Command, or module of Perl behind "perl:" -> Debian package that brings it. */
 const wanted: readonly (readonly [string, string])[] = [
   ["swaks", "swaks"],
+  ["perl:Net::SSLeay", "libnet-ssleay-perl"],
+  ["perl:Digest::HMAC_MD5", "libdigest-hmac-perl"],
+  ["msmtp", "msmtp"],
+  ["curl", "curl"],
   ["openssl", "openssl"],
   ["python3", "python3"],
   ["git", "git"],
@@ -54,7 +58,10 @@ const unpacked: readonly Unpacked[] = [
   },
 ];
 
-const has = (command: string): boolean => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
+const has = (command: string): boolean => {
+  const module = command.startsWith("perl:") && `perl -M${command.slice("perl:".length)} -e 1`;
+  return spawnSync("sh", ["-c", module || `command -v ${command}`]).status === 0;
+};
 const apt = (...args: string[]): boolean =>
   spawnSync("apt-get", args, { stdio: "ignore", env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" } }).status ===
   0;

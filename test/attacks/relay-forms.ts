@@ -152,7 +152,7 @@ export const relayForms = [
   ["label of 64", `<a@${"h".repeat(64)}.example>`, "501"],
   ["domain of 256", `<a@${"h.".repeat(127)}hh>`, "501"],
   ["path of 1500 octets (CVE-2005-1515's little sister)", `<${"a".repeat(1_500)}@here.example>`, "501"],
-  ["parameter", "<a@here.example> NOTIFY=SUCCESS", "555"],
+  ["parameter", "<a@here.example> RELAY=YES", "555"],
   ["parameter that is a path", "<a@here.example> <b@evil.example>", "555"],
-  ["original recipient", "<a@here.example> ORCPT=rfc822;b@evil.example", "555"],
+  ["original recipient", "<a@here.example> ORCPT=rfc822;b@evil.example", "250", "a@here.example"],
 ] as const;

@@ -1,24 +1,27 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { makeSelfSigned } from "../../src/services/tls/self-signed.ts";
 import { title } from "../support/title.ts";
 import { playDialogue } from "./player.ts";
-import { limitsControl, openStage, plainControl } from "./stage.ts";
+import { limitsControl, openStage, plainControl, type StageOptions } from "./stage.ts";
 
-const folders = [
+const certificates = [{ name: "default", ...makeSelfSigned(["localhost"], Date.now()) }];
+const folders: readonly { folder: string; control: Readonly<Record<string, string>>; options?: StageOptions }[] = [
   { folder: "plain", control: plainControl },
   { folder: "limits", control: limitsControl },
+  { folder: "tls", control: limitsControl, options: { certificates } },
 ];
 
 /** The numbers of the statements that a dialogue proves: its first line names them. */
 const statements = (file: string): string =>
   /^# ((?:§17\.\d+ )*)/.exec(`${readFileSync(file, "utf8").split("\n")[0]} `)?.[1] ?? "";
 
-for (const { folder, control } of folders) {
+for (const { folder, control, options } of folders) {
   const path = join(import.meta.dirname, folder);
   for (const file of readdirSync(path).sort()) {
     test(title(`smtpd plays ${folder}/${file}`, statements(join(path, file))), async () => {
-      await using stage = await openStage(control);
+      await using stage = await openStage(control, options);
       await playDialogue(join(path, file), { host: "127.0.0.1", port: stage.port });
     });
   }

@@ -17,6 +17,7 @@ export interface Target {
  *   C: text        the client sends text and CR LF; several in a row leave together
  *   R: text        the client sends just this; \r \n \0 \\ and \xHH are understood
  *   S: pattern     the server's next line begins with this; with `*` in it, all of the line must match
+ *   T:             client and server speak TLS from here on
  *   E:             the server ends the conversation
  *   C*20: text     twenty times; R and S likewise
  */
@@ -33,7 +34,10 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
       for (let n = 0; n < times; n++) {
         if (actor === "C") unsent += `${text}\r\n`;
         else if (actor === "R") unsent += readEscapes(text);
-        else {
+        else if (actor === "T") {
+          send();
+          await talk.secure();
+        } else {
           send();
           const line = await talk.line();
           if (actor === "E") assert.equal(line, undefined, `${place}: expected the end`);
@@ -62,8 +66,8 @@ function readDialogue(file: string, values: Readonly<Record<string, string>>): r
   const parts: Part[] = [];
   for (const [at, line] of readFileSync(file, "latin1").split("\n").entries()) {
     if (line === "" || line.startsWith("#")) continue;
-    const [, actor, times = "1", written = ""] = /^([CRSE])(?:\*(\d+))?: ?(.*)$/.exec(line) ?? [];
-    assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S nor E`);
+    const [, actor, times = "1", written = ""] = /^([CRSTE])(?:\*(\d+))?: ?(.*)$/.exec(line) ?? [];
+    assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S, T nor E`);
     const text = written.replace(/\$\{(\w+)\}/g, (_, name: string) => {
       assert.ok(Object.hasOwn(values, name), `${basename(file)}:${at + 1}: no value for ${name}`);
       return values[name] ?? "";

@@ -1,6 +1,7 @@
 import { createSmtpService, type SmtpService } from "../../src/programs/smtpd/serve.ts";
 import { readSettings } from "../../src/protocol/control/parse.ts";
 import type { Event } from "../../src/protocol/event/event.ts";
+import type { CertificateFiles } from "../../src/services/tls/certificate.ts";
 import { FakeQueue } from "./fake-queue.ts";
 
 /** The control files that the dialogues of `plain/` ask for. */
@@ -23,16 +24,31 @@ export interface Stage extends AsyncDisposable {
   readonly events: readonly Event[];
 }
 
+export interface StageOptions {
+  /** Of the listener. */
+  readonly service?: "smtp" | "submission" | "smtps";
+  readonly certificates?: readonly CertificateFiles[];
+}
+
 /** smtpd's service on a loopback port in this process, with a queue in memory. Its clock stands still. */
-export async function openStage(control: Readonly<Record<string, string>>): Promise<Stage> {
+export async function openStage(
+  control: Readonly<Record<string, string>>,
+  { service: name = "smtp", certificates = [] }: StageOptions = {},
+): Promise<Stage> {
   const settings = readSettings(new Map(Object.entries(control)));
   if (settings.kind !== "done") throw new Error(settings.text);
   const events: Event[] = [];
   const log = (event: Event): void => void events.push(event);
-  const created = createSmtpService({ settings: settings.value, ipAddresses: ["127.0.0.1"], processes: 1, log });
+  const created = createSmtpService({
+    settings: settings.value,
+    certificates,
+    ipAddresses: ["127.0.0.1"],
+    processes: 1,
+    log,
+  });
   if (created.kind !== "done") throw new Error(created.text);
   const service = created.value;
-  const listening = await service.listen({ port: 0, host: "127.0.0.1" }, "smtp");
+  const listening = await service.listen({ port: 0, host: "127.0.0.1" }, name);
   if (listening.kind !== "done") throw new Error(listening.text);
   const address = listening.value.address();
   if (address === null || typeof address === "string") throw new Error("no port");

@@ -1,15 +1,20 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectTls } from "node:tls";
 
 /** One end of a conversation in lines. Waits end with an error after `patienceMs`, so that a test never hangs. */
 export class Talk {
-  readonly #socket: Socket;
+  #socket: Socket;
   #received = "";
   #ended = false;
   #wake: () => void = () => {};
 
   private constructor(socket: Socket) {
     this.#socket = socket;
+    this.#listen(socket);
+  }
+
+  #listen(socket: Socket): void {
     const end = (): void => {
       this.#ended = true;
       this.#wake();
@@ -27,6 +32,15 @@ export class Talk {
     const socket = connect({ port, host, allowHalfOpen: true });
     await once(socket, "connect");
     return new Talk(socket);
+  }
+
+  /** Speaks TLS from here on; throws when there is no understanding. */
+  async secure(options: ConnectionOptions = {}): Promise<void> {
+    this.#socket.removeAllListeners();
+    const secured = connectTls({ rejectUnauthorized: false, ...options, socket: this.#socket });
+    await once(secured, "secureConnect");
+    this.#socket = secured;
+    this.#listen(secured);
   }
 
   send(text: string): void {

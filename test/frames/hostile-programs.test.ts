@@ -26,6 +26,7 @@ const isAlive = (server: Server): boolean => server.process.exitCode === null &&
 test("supervise outlives programs that send it what they like; each is started again, and mail flows", async (t) => {
   using hostile = mutant(wentOver);
   await using server = await startServer({ tree: hostile.tree });
+  await until("the start of all", () => server.output().includes("Postern is running"));
   assert.equal((await server.postern(["reload"])).code, 0);
   await until("a fresh start of each", async () =>
     (await server.status()).every(

@@ -14,8 +14,10 @@ import {
   step,
   type Transaction,
 } from "../../protocol/smtp/session.ts";
-import { receivedLine } from "../../protocol/smtp/trace.ts";
+import { receivedLine, type Trace } from "../../protocol/smtp/trace.ts";
 import type { WayIn } from "../../services/submission/queue-link.ts";
+import type { Contexts } from "../../services/tls/contexts.ts";
+import { secureServer, type TlsSession } from "../../services/tls/server.ts";
 import { Intake, replyTo } from "./intake.ts";
 
 /** What all connections share. */
@@ -25,6 +27,8 @@ export interface Surroundings {
   /** Seconds since the start, counted by a timer; never goes back. */
   readonly seconds: number;
   readonly isStopping: boolean;
+  /** The certificates as they are now; `undefined` without any. */
+  readonly tls: Contexts | undefined;
   /** Told of all octets read. */
   readonly reclaim: (octets: number) => void;
   /** Wall clock, milliseconds since 1970. */
@@ -37,6 +41,8 @@ export interface ConnectionTerms {
   readonly number: number;
   readonly address: string;
   readonly rules: Rules;
+  /** TLS comes first, before the greeting (RFC 8314 §3). */
+  readonly startsWithTls: boolean;
   /** To `queue`, or first to the program that is to see this client's messages. */
   readonly queue: WayIn;
   /** This server's name, for the Received line. */
@@ -55,6 +61,8 @@ const queueReturnSeconds = 5;
 const verdictSeconds = 540;
 /** For the client to read our last reply and close. */
 const lingerSeconds = 5;
+/** For a client to show that it speaks TLS. */
+const handshakeSeconds = 30;
 const maxLoggedOctets = 512;
 /** A smaller chunk counts as a command that brings no mail forward. */
 const smallChunkOctets = 1_024;
@@ -62,6 +70,7 @@ const smallChunkOctets = 1_024;
 const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
+const notBehindStartTls = "554 5.5.1 nothing may follow STARTTLS before its reply";
 const wrongLineEnd = permanent("6.11", "lines end in CR LF and in nothing else");
 const strayLineEnd = `550 5.6.11 ${wrongLineEnd.text}`;
 const faults: Readonly<Record<DataFault, Failure>> = {
@@ -71,11 +80,11 @@ const faults: Readonly<Record<DataFault, Failure>> = {
 };
 
 /**
- * What we are doing. "command", "body" and "chunk" read the client; "queue" waits for `queue` to come back, "verdict" for its
- * answer; "closing" has said its last and drops what comes.
+ * What we are doing. "handshake" leaves the client to TLS; "command", "body" and "chunk" read the client; "queue" waits
+ * for `queue` to come back, "verdict" for its answer; "closing" has said its last and drops what comes.
  */
 type Phase =
-  | { readonly at: "command" | "verdict" | "closing" }
+  | { readonly at: "command" | "verdict" | "closing" | "handshake" }
   | { readonly at: "body"; readonly decode: ReturnType<typeof createDataDecoder> }
   /** `left` octets of it are still to be read. Without `decode` it belongs to no message. */
   | {
@@ -90,15 +99,18 @@ type Phase =
 
 const command: Phase = { at: "command" };
 const verdict: Phase = { at: "verdict" };
+const handshake: Phase = { at: "handshake" };
 const closing: Phase = { at: "closing" };
 
 type ChunkPhase = Phase & { readonly at: "chunk" };
 
 /** One SMTP client. Holds one chunk of input, one turn of replies and what `queue` has no room for; no more. */
 export class Connection {
-  readonly #socket: Socket;
+  #socket: Socket;
   readonly #around: Surroundings;
   readonly #terms: ConnectionTerms;
+  #rules: Rules;
+  #tls: TlsSession | undefined;
   #session: Session = newSession;
   #phase: Phase = command;
   #intake: Intake | undefined;
@@ -114,6 +126,7 @@ export class Connection {
   #skippingLine = false;
   #inputEnded = false;
   #running = false;
+  readonly #onClose: (connection: Connection) => void;
   #replyUnread = false;
   #paused = false;
 
@@ -122,23 +135,88 @@ export class Connection {
     this.#socket = socket;
     this.#around = around;
     this.#terms = terms;
+    this.#onClose = onClose;
     this.#deadline = around.seconds + terms.timeoutSeconds;
-    socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    socket.on("end", () => this.#endInput());
-    socket.on("drain", () => {
-      this.#replyUnread = false;
-      this.#run();
-    });
-    socket.on("error", (error: NodeJS.ErrnoException) => {
-      this.#why = error.code ?? error.message;
-    });
-    socket.on("close", () => {
-      this.#phase = this.#leave(closing);
-      onClose(this);
-      around.log({ event: "disconnection", connection: terms.number, why: this.#why, messages: this.#messages });
-    });
-    this.#reply(`220 ${terms.rules.greeting} ESMTP`);
+    const { tls } = around;
+    this.#rules = tls && !terms.startsWithTls ? { ...terms.rules, tls: "offered" } : terms.rules;
+    if (tls && terms.startsWithTls) {
+      socket.on("error", this.#onError);
+      this.#shakeHands(tls);
+    } else {
+      this.#listen();
+      this.#greet();
+    }
+  }
+
+  #greet(): void {
+    this.#reply(`220 ${this.#rules.greeting} ESMTP`);
     this.#flush();
+  }
+
+  #listen(): void {
+    this.#socket.on("data", this.#onData);
+    this.#socket.on("end", this.#onEnd);
+    this.#socket.on("drain", this.#onDrain);
+    this.#socket.on("error", this.#onError);
+    this.#socket.on("close", this.#onGone);
+  }
+
+  readonly #onData = (chunk: Buffer): void => this.#read(chunk);
+  readonly #onEnd = (): void => this.#endInput();
+  readonly #onDrain = (): void => {
+    this.#replyUnread = false;
+    this.#run();
+  };
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    this.#why = error.code ?? error.message;
+  };
+  readonly #onGone = (): void => {
+    this.#phase = this.#leave(closing);
+    this.#onClose(this);
+    const { number } = this.#terms;
+    this.#around.log({ event: "disconnection", connection: number, why: this.#why, messages: this.#messages });
+  };
+
+  /** Nothing of what was said before counts after it (RFC 3207 §4.2). */
+  #startTls() {
+    const { tls } = this.#around;
+    if (this.#input.length > 0 || this.#socket.readableLength > 0) {
+      this.#logRefusal("STARTTLS", notBehindStartTls);
+      return this.#close(notBehindStartTls, "more behind STARTTLS");
+    }
+    this.#session = newSession;
+    if (!tls) return this.#refuse("STARTTLS", "454 4.7.0 TLS is not available at the moment");
+    this.#reply("220 2.0.0 go ahead");
+    this.#flush();
+    this.#socket.removeListener("data", this.#onData);
+    this.#socket.removeListener("end", this.#onEnd);
+    this.#socket.removeListener("drain", this.#onDrain);
+    this.#socket.removeListener("close", this.#onGone);
+    this.#shakeHands(tls);
+  }
+
+  /** From here on the socket is TLS's; it comes back as another. */
+  #shakeHands(tls: Contexts): void {
+    this.#phase = handshake;
+    this.#deadline = this.#around.seconds + handshakeSeconds;
+    const { number: connection, address, startsWithTls } = this.#terms;
+    this.#socket = secureServer(this.#socket, tls, {
+      onSecure: (session) => {
+        this.#tls = session;
+        const { protocol, cipher } = session;
+        this.#around.log({ event: "tls", connection, protocol, cipher });
+        this.#rules = { ...this.#rules, tls: "on" };
+        this.#phase = command;
+        this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+        this.#listen();
+        if (startsWithTls) this.#greet();
+      },
+      onFailure: (why) => {
+        this.#around.log({ event: "tls failure", connection, address, why });
+        this.#why = "TLS failed";
+      },
+    });
+    this.#socket.on("close", this.#onGone);
   }
 
   /** Called each second. */
@@ -150,6 +228,8 @@ export class Connection {
       case "chunk":
         if (this.#replyUnread) return this.destroy("timeout");
         return this.#close("421 4.4.2 timeout", "timeout");
+      case "handshake":
+        return this.destroy("TLS timeout");
       case "queue":
         return this.#queueStaysAway(this.#phase.then);
       case "verdict":
@@ -167,7 +247,8 @@ export class Connection {
   }
 
   takeLeave(): void {
-    if (this.#phase.at !== "closing") this.#close("421 4.3.2 the server is being stopped", "stopped");
+    if (this.#phase.at === "handshake") this.destroy("stopped");
+    else if (this.#phase.at !== "closing") this.#close("421 4.3.2 the server is being stopped", "stopped");
   }
 
   destroy(why: string): void {
@@ -255,10 +336,11 @@ export class Connection {
   }
 
   #obey(line: string) {
-    const stepped = step(this.#session, parseCommand(line), this.#terms.rules);
+    const stepped = step(this.#session, parseCommand(line), this.#rules);
     const { next, reply, chunk } = stepped;
     this.#session = next;
     if (next.at === "data") return this.#beginData(reply);
+    if (next.at === "starttls") return this.#startTls();
     if (next.at === "quit") return this.#close(reply, "quit");
     if (next.at === "lost") {
       this.#logRefusal(line, reply);
@@ -371,20 +453,27 @@ export class Connection {
   }
 
   #newIntake(): Intake {
-    const { rules, me, address, maxHops } = this.#terms;
-    const { name, extended } = this.#session.client;
+    const { me, address, maxHops } = this.#terms;
+    const { name } = this.#session.client;
+    const tls = this.#tls && { tls: this.#tls };
     const nowMs = this.#around.nowMs();
-    const trace = receivedLine({ helo: name, protocol: extended ? "ESMTP" : "SMTP", address, by: me, nowMs });
+    const trace = receivedLine({ helo: name, protocol: this.#protocol, address, by: me, nowMs, ...tls });
     const session = this.#session;
     return new Intake(
       this.#terms.queue,
       trace,
-      { maxMessageOctets: rules.maxMessageOctets, maxHops },
+      { maxMessageOctets: this.#rules.maxMessageOctets, maxHops },
       {
         onRoom: () => this.#run(),
         onVerdict: (outcome) => "transaction" in session && this.#conclude(outcome, session.transaction),
       },
     );
+  }
+
+  /** As RFC 3848 names it. */
+  get #protocol(): Trace["protocol"] {
+    if (!this.#session.client.extended) return "SMTP";
+    return this.#tls ? "ESMTPS" : "ESMTP";
   }
 
   /** Also when the client is gone: the log tells what became of the message. */

@@ -3,9 +3,10 @@ import { done } from "../../protocol/outcome.ts";
 import { type Given, type Program, runProgram } from "../../services/program/program.ts";
 import { createSmtpService } from "./serve.ts";
 
-runProgram("smtpd", async ({ settings, listeners, facts, log }: Given) => {
+runProgram("smtpd", async ({ settings, certificates, listeners, facts, log }: Given) => {
   const created = createSmtpService({
     settings,
+    certificates,
     ipAddresses: Array.isArray(facts.ipAddresses) ? facts.ipAddresses.map(String) : [],
     processes: typeof facts.processes === "number" ? facts.processes : 1,
     log,
@@ -25,8 +26,8 @@ runProgram("smtpd", async ({ settings, listeners, facts, log }: Given) => {
       else if (name === "hook") service.attachHook(socket);
       else socket.destroy();
     },
-    reload(fresh) {
-      const reloaded = service.reload(fresh);
+    reload(...fresh) {
+      const reloaded = service.reload(...fresh);
       if (reloaded.kind !== "done") log({ event: "warning", text: `old settings kept: ${reloaded.text}` });
     },
     async stop() {

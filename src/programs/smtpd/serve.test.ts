@@ -273,9 +273,9 @@ test("smtpd takes new settings for new connections, and keeps the old ones when 
   await using stage = await openStage(plainControl);
   const settings = readSettings(new Map([["smtpgreeting", "fresh.example"]]));
   assert.ok(settings.kind === "done");
-  assert.equal(stage.service.reload({ ...settings.value, relayclients: ["nonsense"] }).kind, "permanent");
+  assert.equal(stage.service.reload({ ...settings.value, relayclients: ["nonsense"] }, []).kind, "permanent");
   await greeted(stage);
-  assert.equal(stage.service.reload(settings.value).kind, "done");
+  assert.equal(stage.service.reload(settings.value, []).kind, "done");
   assert.equal(await (await Talk.open(stage.port)).reply(), "220 fresh.example ESMTP");
 });
 
@@ -287,7 +287,7 @@ test("smtpd sends away whom smtprules denies, and treats others as their line sa
   assert.partialDeepStrictEqual(stage.events, [{ event: "refusal", address: "127.0.0.1" }]);
   const files = { ...plainControl, relayclients: "", smtprules: '127.:allow,RELAYCLIENT="",DATABYTES="4000"' };
   const settings = readSettings(new Map(Object.entries({ ...files, badrcptto: "no@localhost" })));
-  assert.ok(settings.kind === "done" && stage.service.reload(settings.value).kind === "done");
+  assert.ok(settings.kind === "done" && stage.service.reload(settings.value, []).kind === "done");
   const talk = await greeted(stage);
   await talk.ask("EHLO c");
   assert.match(await talk.ask("MAIL FROM:<> SIZE=4001"), /^552/);

@@ -7,10 +7,13 @@ import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
 import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts";
+import type { CertificateFiles } from "../../services/tls/certificate.ts";
+import { createContexts } from "../../services/tls/contexts.ts";
 import { Connection, type Surroundings } from "./connection.ts";
 
 export interface ServiceOptions {
   readonly settings: Settings;
+  readonly certificates: readonly CertificateFiles[];
   /** This host's own addresses, for `user@[address]`. */
   readonly ipAddresses: readonly string[];
   /** How many processes share the listeners: each takes its part of the connections. */
@@ -20,14 +23,14 @@ export interface ServiceOptions {
 
 /** The SMTP service of one process. */
 export interface SmtpService {
-  /** Accepts on a listener; `service` names it in the log. Resolves with the server once it does. */
+  /** Accepts on a listener; `service` names it in the log, "smtps" begins with TLS. Resolves with the server once it does. */
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   /** A fresh connection with `queue`. */
   attachQueue(socket: Socket): void;
   /** A fresh connection with `hook`, for clients whose messages a program of the site's is to see. */
   attachHook(socket: Socket): void;
   /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
-  reload(settings: Settings): Outcome<void>;
+  reload(settings: Settings, certificates: readonly CertificateFiles[]): Outcome<void>;
   /** A second has passed: every deadline is looked at. The service has no other clock for them. */
   tick(): void;
   /** Takes nothing new; resolves when every client is gone, at the latest after `stopMs`. */
@@ -44,10 +47,14 @@ interface Terms {
   readonly rulesFor: RulesFor;
 }
 
-export function createSmtpService({ settings, ipAddresses, processes, log }: ServiceOptions): Outcome<SmtpService> {
+export function createSmtpService(options: ServiceOptions): Outcome<SmtpService> {
+  const { settings, ipAddresses, processes, log } = options;
   const initial = createRules(settings, ipAddresses);
   if (initial.kind !== "done") return initial;
+  const initialTls = createContexts(options.certificates, settings);
+  if (initialTls.kind !== "done") return initialTls;
   let terms: Terms = { settings, rulesFor: initial.value };
+  let tls = initialTls.value;
   const admission = createAdmission(limitsOf(settings, processes));
   const queue = createQueueLink();
   const hook = createQueueLink();
@@ -65,6 +72,9 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
     get isStopping() {
       return allGone !== undefined;
     },
+    get tls() {
+      return tls;
+    },
     nowMs: Date.now,
     log,
   };
@@ -75,10 +85,12 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
     const number = ++lastNumber;
     const { rulesFor, settings } = terms;
     const rules = rulesFor(address);
+    const startsWithTls = service === "smtps";
+    if (startsWithTls && !tls) return void socket.destroy(); // its last certificate was taken away since the start
     if (rules === "denied" || !admission.enter(address)) {
       const reply = rules === "denied" ? denied : tooMany;
       log({ event: "refusal", connection: number, address, command: "", reply: reply.trimEnd() });
-      return turnAway(socket, reply);
+      return startsWithTls ? void socket.destroy() : turnAway(socket, reply);
     }
     log({ event: "connection", connection: number, address, port, service });
     const connection = new Connection(
@@ -88,6 +100,7 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
         number,
         address,
         rules,
+        startsWithTls,
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
         maxHops: settings.maxhops,
@@ -120,9 +133,12 @@ export function createSmtpService({ settings, ipAddresses, processes, log }: Ser
     },
     attachQueue: queue.attach,
     attachHook: hook.attach,
-    reload(fresh) {
+    reload(fresh, certificates) {
       const rulesFor = createRules(fresh, ipAddresses);
       if (rulesFor.kind !== "done") return rulesFor;
+      const contexts = createContexts(certificates, fresh);
+      if (contexts.kind !== "done") return contexts;
+      tls = contexts.value;
       terms = { settings: fresh, rulesFor: rulesFor.value };
       admission.limit(limitsOf(fresh, processes));
       return done(undefined);

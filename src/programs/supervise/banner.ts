@@ -19,7 +19,7 @@ export function banner(layout: Layout, options: StartOptions, shown: Shown, fold
       .map(({ name }) => name)
       .join(" ") || "no address";
   if (!options.embedded) {
-    return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}`;
+    return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}; with TLS on ${on("smtps")}`;
   }
   const near = (path: string): string => {
     const way = relative(folder, path);
@@ -32,7 +32,7 @@ export function banner(layout: Layout, options: StartOptions, shown: Shown, fold
   const certificate = fingerprint ? `  Its certificate signed itself; SHA-256 fingerprint\n    ${fingerprint}\n` : "";
   const server = listeners.find(({ service }) => service === "smtp")?.name ?? "";
   return `Postern is running. Everything is in ${near(root)}
-  SMTP on ${on("smtp")}, submission on ${on("submission")}
+  SMTP on ${on("smtp")}, submission on ${on("submission")}, with TLS from the start on ${on("smtps")}
 ${certificate}
 Send a message to any name @localhost, with swaks or without:
   swaks --server ${server} --from me@localhost --to you@localhost

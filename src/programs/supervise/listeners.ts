@@ -18,6 +18,7 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
   const wanted = [
     ["smtp", "smtplisten"],
     ["submission", "submissionlisten"],
+    ["smtps", "smtpslisten"],
     ["qmtp", "qmtplisten"],
     ["qmqp-tcp", "qmqplisten"],
   ] as const;

@@ -75,6 +75,10 @@ function renderOther(logged: Other): string {
       return `operator ${sanitise(logged.action)}: ${logged.count} by uid ${logged.uid}`;
     case "connection":
       return `connection ${logged.connection}: ${sanitise(logged.service)} from ${sanitise(logged.address)}:${logged.port}`;
+    case "tls":
+      return `connection ${logged.connection}: ${sanitise(logged.protocol)} ${sanitise(logged.cipher)}`;
+    case "tls failure":
+      return `connection ${logged.connection}: TLS failed with ${sanitise(logged.address)}: ${sanitise(logged.why)}`;
     case "accepted":
       return `connection ${logged.connection}: accepted msg ${logged.message} for ${logged.recipients}`;
     case "refusal":

@@ -41,6 +41,8 @@ export type Event =
       readonly port: number;
       readonly service: string;
     }
+  | { readonly event: "tls"; readonly connection: number; readonly protocol: string; readonly cipher: string }
+  | { readonly event: "tls failure"; readonly connection: number; readonly address: string; readonly why: string }
   | { readonly event: "accepted"; readonly connection: number; readonly message: number; readonly recipients: number }
   | {
       readonly event: "refusal";

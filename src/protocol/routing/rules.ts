@@ -69,6 +69,7 @@ function rulesOfAll(settings: Settings, ipAddresses: readonly string[], tell: Te
   };
   return {
     greeting: settings.smtpgreeting,
+    tls: "none",
     maxMessageOctets: sizeLimit(settings.databytes),
     maxRecipients: settings.maxrecipients,
     mayRelay: false,

@@ -65,7 +65,7 @@ const refused: readonly (readonly [line: string, reply: string, row?: string])[]
   ["QUIT now", "501 5.5.4"],
   ["RSET a", "501 5.5.4"],
   ["EXPN a", "502 5.5.1", "133"],
-  ["STARTTLS", "502 5.5.1", "133"],
+  ["STARTTLS now", "501 5.5.4"],
   ["MAIL", "501 5.5.4"],
   ["MAIL <a@b>", "501 5.5.4"],
   ["MAIL FROM:", "501 5.1.7"],

@@ -13,7 +13,7 @@ export type Command =
   | { readonly verb: "RCPT"; readonly forwardPath: Path; readonly parameters?: RecipientParameters }
   /** A chunk of so many octets follows the line (RFC 3030 §2). */
   | { readonly verb: "BDAT"; readonly octets: number; readonly last: boolean }
-  | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" }
+  | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" | "STARTTLS" }
   | { readonly verb: "wrong"; readonly reply: string }
   /** Nobody can tell where the next command begins. */
   | { readonly verb: "lost"; readonly reply: string };
@@ -35,7 +35,7 @@ const wrong = (reply: string): Command => ({ verb: "wrong", reply });
 const noArgument = wrong("501 5.5.4 no argument allowed");
 const notImplemented = (): Command => wrong("502 5.5.1 unimplemented");
 
-const bare = (verb: "DATA" | "RSET" | "QUIT") => {
+const bare = (verb: "DATA" | "RSET" | "QUIT" | "STARTTLS") => {
   const command: Command = { verb };
   return (argument: string): Command => (argument === "" ? command : noArgument);
 };
@@ -52,6 +52,7 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["DATA", bare("DATA")],
   ["BDAT", parseBdat],
   ["RSET", bare("RSET")],
+  ["STARTTLS", bare("STARTTLS")],
   ["QUIT", bare("QUIT")],
   ["NOOP", any("NOOP")],
   ["VRFY", any("VRFY")],
@@ -63,7 +64,6 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["SOML", notImplemented],
   ["SAML", notImplemented],
   ["AUTH", notImplemented],
-  ["STARTTLS", notImplemented],
 ]);
 
 /** The name is not judged: it is only shown, and many honest clients do not know theirs. */

@@ -6,6 +6,7 @@ import { endOfData, newSession, type Rules, type Session, step } from "./session
 
 const rules: Rules = {
   greeting: "mx.example",
+  tls: "none",
   maxMessageOctets: 1_000,
   maxRecipients: 2,
   mayRelay: false,

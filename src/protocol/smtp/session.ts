@@ -32,6 +32,8 @@ export type Session =
   /** Some of a message came in chunks, and more is to come (RFC 3030). */
   | { readonly at: "chunks"; readonly client: Client; readonly transaction: Transaction }
   | { readonly at: "quit"; readonly client: Client }
+  /** After its reply the caller speaks TLS, and begins with `newSession` (RFC 3207 §4.2). */
+  | { readonly at: "starttls"; readonly client: Client }
   /** The caller ends the connection: the client speaks, and nobody knows where its next command begins. */
   | { readonly at: "lost"; readonly client: Client };
 
@@ -39,6 +41,8 @@ export type Session =
 export interface Rules {
   /** The first words of the greeting and of some replies, the server's name first. */
   readonly greeting: string;
+  /** Whether STARTTLS may be asked for now. */
+  readonly tls: "none" | "offered" | "on";
   readonly maxMessageOctets: number;
   readonly maxRecipients: number;
   /** This client may send to anywhere. */
@@ -96,6 +100,8 @@ export function step(session: Session, command: Command, rules: Rules): Step {
       return bdat(session, command);
     case "RSET":
       return { next: endOfData(session), reply: "250 2.0.0 flushed" };
+    case "STARTTLS":
+      return starttls(session, rules);
     case "NOOP":
       return stay("250 2.0.0 ok");
     case "VRFY":
@@ -123,9 +129,18 @@ const extensions = (rules: Rules): string =>
     "250-DSN",
     "250-CHUNKING",
     "250-BINARYMIME",
+    ...(rules.tls === "offered" ? ["250-STARTTLS"] : []),
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
+
+function starttls(session: Session, { tls }: Rules): Step {
+  const stay = (reply: string): Step => ({ next: session, reply });
+  if (tls === "none") return stay("502 5.5.1 unimplemented");
+  if (tls === "on") return stay("503 5.5.1 TLS is on already");
+  if (session.at !== "ready") return stay("503 5.5.1 not within a transaction");
+  return { next: { at: "starttls", client: session.client }, reply: "220 2.0.0 go ahead" };
+}
 
 function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rules): Step {
   if (session.at !== "ready") return { next: session, reply: "503 5.5.1 one MAIL at a time" };

@@ -4,8 +4,10 @@ import { formatDate } from "../date.ts";
 export interface Trace {
   /** The name in HELO or EHLO; "" when there was none, as in QMTP and QMQP. */
   readonly helo: string;
-  /** "ESMTP" after EHLO (RFC 3848). */
-  readonly protocol: "SMTP" | "ESMTP" | "QMTP" | "QMQP";
+  /** "ESMTP" after EHLO, with S for TLS, A for AUTH (RFC 3848). */
+  readonly protocol: "SMTP" | "ESMTP" | "ESMTPS" | "ESMTPA" | "ESMTPSA" | "QMTP" | "QMQP";
+  /** Of TLS, if there was any: "TLSv1.3" and the cipher, in our library's words. */
+  readonly tls?: { readonly protocol: string; readonly cipher: string };
   /** The client's address as the system writes it. */
   readonly address: string;
   /** This server's name. */
@@ -17,11 +19,13 @@ const maxNameOctets = 255;
 
 /**
  * The trace field we put on top (RFC 5321 §4.4), in qmail's form, with its line ends. Names are not looked up: the host
- * is "unknown". Whatever is no letter, digit or one of `.@%+/=:-[]` becomes "?".
+ * is "unknown". TLS is told as RFC 8314 §7.4 has it. Whatever is no letter, digit or one of `.@%+/=:-[]` becomes "?".
  */
-export function receivedLine({ helo, protocol, address, by, nowMs }: Trace): string {
+export function receivedLine({ helo, protocol, tls, address, by, nowMs }: Trace): string {
   const told = helo === "" || helo.toLowerCase() === "unknown" ? "" : ` (HELO ${safe(helo)})`;
-  return `Received: from unknown${told} (${safe(address)})\n  by ${safe(by)} with ${protocol}; ${formatDate(nowMs)}\n`;
+  const secured = tls ? ` (${tls.protocol})\n  tls ${tls.cipher}` : "";
+  const way = `with ${protocol}${secured}`;
+  return `Received: from unknown${told} (${safe(address)})\n  by ${safe(by)} ${way}; ${formatDate(nowMs)}\n`;
 }
 
 const safe = (text: string): string => text.slice(0, maxNameOctets).replace(/[^A-Za-z0-9.@%+/=:[\]-]/g, "?");

@@ -89,6 +89,7 @@ const xtext: Row = {
 
 const rules: Rules = {
   greeting: "mx.example ESMTP",
+  tls: "offered",
   maxMessageOctets: 1_000,
   maxRecipients: 3,
   mayRelay: false,
