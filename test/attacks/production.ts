@@ -26,7 +26,7 @@ import {
 } from "../support/server.ts";
 import { greeting, SmtpClient } from "../support/smtp-client.ts";
 
-const programs = ["smtpd", "queue", "remote", "log", "mail", "alias", "hook"];
+const programs = ["smtpd", "queue", "directory", "remote", "log", "mail", "alias", "hook"];
 const firstProgramUid = 61_001;
 const firstUserUid = 61_101;
 

@@ -19,7 +19,7 @@ const unguarded: Fault = {
   from: "guardChannel(child,",
   to: "((_child, _) => {})(child,",
 };
-const programs = ["smtpd", "qmqpd", "queue", "local", "remote", "logger"];
+const programs = ["smtpd", "qmqpd", "queue", "directory", "local", "remote", "logger"];
 
 const isAlive = (server: Server): boolean => server.process.exitCode === null && server.process.signalCode === null;
 

@@ -9,7 +9,7 @@ import { freePort, type ProgramStatus, runPostern, temporaryFolder, until } from
 import { greeting, SmtpClient } from "../support/smtp-client.ts";
 
 const postern = join(import.meta.dirname, "../../bin/postern");
-const accounts = ["smtpd", "queue", "remote", "log", "mail", "alias"].map((name) => `postern-${name}`);
+const accounts = ["smtpd", "queue", "directory", "remote", "log", "mail", "alias"].map((name) => `postern-${name}`);
 const person = `postern-t${process.pid}`;
 
 const exists = (account: string): boolean => readFileSync("/etc/passwd", "utf8").includes(`\n${account}:`);
@@ -65,6 +65,7 @@ test("postern start as root: a user for each program, mail to system accounts as
     const uids = new Map(programs.map((each) => [each.name, each.uid]));
     assert.equal(uids.get("smtpd"), uidOf("postern-smtpd"));
     assert.equal(uids.get("queue"), uidOf("postern-queue"));
+    assert.equal(uids.get("directory"), uidOf("postern-directory"));
     assert.equal(uids.get("remote"), uidOf("postern-remote"));
     assert.equal(uids.get("logger"), uidOf("postern-log"));
     assert.equal(uids.get("local"), 0);

@@ -10,6 +10,7 @@ const ownPlaces: Readonly<Record<string, ProgramName | undefined>> = {
   mail: undefined,
   alias: undefined,
   queue: "queue",
+  directory: "directory",
   hook: "hook",
   log: "logger",
   home: "deliver",

@@ -22,6 +22,7 @@ const holdings: ReadonlyMap<string, readonly string[]> = new Map([
   ["qmqpd", ["listener"]],
   ["hook", []],
   ["queue", ["queue/queue.sqlite", "queue/queue.sqlite-wal", "run/lock.queue"]],
+  ["directory", []],
   ["local", ["mail"]],
   ["deliver", ["mail"]],
   ["remote", []],

@@ -22,9 +22,9 @@ export const powerful: readonly Powerful[] = [
   { program: "launcher", power: "root until the walls are up, a few milliseconds", own: 120, all: 750 },
   {
     program: "local",
-    power: "root: becomes any user; parses frames from queue and deliver, and users/",
+    power: "root: becomes any user; parses frames from queue, directory and deliver, and users/",
     own: 1_100,
-    all: 2_300,
+    all: 2_600,
   },
   { program: "queue", power: "no right but its folder; can lose mail", own: 2_000, all: 4_300 },
 ];

@@ -1,6 +1,6 @@
 import { mkdirSync, type Stats, statSync } from "node:fs";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
-import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { isFolderName, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
 import { homeGiven, homeMade } from "../../protocol/wire/worker.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
@@ -21,20 +21,42 @@ export const noMailbox = permanent("1.1", "Sorry, no mailbox here by that name. 
 const otherWritable = 0o002;
 const sticky = 0o1000;
 
+/** What of a delivery says where it takes place. */
+export type Address = Pick<Task, "home" | "homeKind" | "local" | "dash" | "extension">;
+interface Found extends Home {
+  /** False where it would be made first. */
+  readonly isThere: boolean;
+}
+
 /** Finds the home of a delivery, makes it if that was asked for, and checks that it is fit to be used. */
-export function openHome(task: Task): Outcome<Home> {
+export function openHome(task: Address): Outcome<Home> {
+  const found = findHome(task);
+  if (found.kind !== "done" || found.value.isThere) return found;
   try {
-    if (task.homeKind !== homeGiven) return openMailbox(task);
-    const path = pathOf(task.home);
-    const unfit = unfitness(statSync(path));
-    return unfit ?? done({ path, dash: task.dash, extension: task.extension, makesMaildir: false });
+    mkdirSync(found.value.path, { recursive: true, mode: 0o700 });
+    return found;
   } catch (error) {
-    return temporary("3.0", `Unable to switch to ${task.home}: ${errorWords(errorCode(error))}. (#4.3.0)`);
+    return cannotSwitch(task, error);
   }
 }
 
+/** As `openHome`, and makes nothing. */
+export function findHome(task: Address): Outcome<Found> {
+  try {
+    if (task.homeKind !== homeGiven) return findMailbox(task);
+    const path = pathOf(task.home);
+    const unfit = unfitness(statSync(path));
+    return unfit ?? done({ path, dash: task.dash, extension: task.extension, makesMaildir: false, isThere: true });
+  } catch (error) {
+    return cannotSwitch(task, error);
+  }
+}
+
+const cannotSwitch = ({ home }: Address, error: unknown): Failure =>
+  temporary("3.0", `Unable to switch to ${home}: ${errorWords(errorCode(error))}. (#4.3.0)`);
+
 /** qmail's user lookup among the folders of a domain: the whole local part, else the longest name that exists. */
-function openMailbox(task: Task): Outcome<Home> {
+function findMailbox(task: Address): Outcome<Found> {
   const makes = task.homeKind === homeMade;
   const below = (split: NameSplit): string => `${pathOf(task.home)}/${pathOf(split.name)}`;
   const splits = nameSplits(task.local).filter((split) => isFolderName(split.name) && !below(split).includes("\ufffd"));
@@ -44,7 +66,7 @@ function openMailbox(task: Task): Outcome<Home> {
     if (!stat?.isDirectory()) continue;
     const unfit = unfitness(stat);
     if (unfit) return unfit;
-    const home = { path, dash: split.dash, extension: split.extension, makesMaildir: true };
+    const home = { path, dash: split.dash, extension: split.extension, makesMaildir: true, isThere: true };
     if (split.dash === "" || !makes) return done(home);
     const file = findDotQmail(nodeFiles, path, split.dash, split.extension);
     if (file.kind !== "done") return file;
@@ -53,8 +75,7 @@ function openMailbox(task: Task): Outcome<Home> {
   }
   const [whole] = splits;
   if (makes && whole?.dash === "") {
-    mkdirSync(below(whole), { recursive: true, mode: 0o700 });
-    return done({ path: below(whole), dash: "", extension: "", makesMaildir: true });
+    return done({ path: below(whole), dash: "", extension: "", makesMaildir: true, isThere: false });
   }
   statSync(pathOf(task.home)); // a domain's folder that is not there is an accident, not an answer
   return noMailbox;

@@ -11,7 +11,7 @@ import {
   settled,
 } from "../../protocol/wire/delivery.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
-import { abandon, ran, run, task, written } from "../../protocol/wire/worker.ts";
+import { abandon, probe, probed, ran, run, task, written } from "../../protocol/wire/worker.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
 import { isNameSafe } from "../../services/maildir/name.ts";
 import { remove } from "../../services/maildir/store.ts";
@@ -26,6 +26,7 @@ import {
 import { type Ground, realGround } from "./ground.ts";
 import { type Home, openHome } from "./home.ts";
 import { type Message, receiveMessage } from "./message.ts";
+import { probeMailbox } from "./probe.ts";
 import { createStore, type Store } from "./stores.ts";
 import type { Task } from "./task.ts";
 
@@ -55,6 +56,8 @@ export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: 
       switch (frame.type) {
         case task.type:
           return begin(frame);
+        case probe.type:
+          return answerProbe(frame);
         case deliveryBodyType:
           return takeBody(frame);
         case bodyEnd.type:
@@ -90,6 +93,13 @@ export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: 
     const abandoned = new AbortController();
     const stream = { task: given, home: home.value, message, abandoned, isRunning: false, uncreditedOctets: 0 };
     streams.set(frame.stream, stream);
+    return undefined;
+  }
+
+  function answerProbe({ stream, payload }: Frame): undefined | "broken" {
+    const asked = probe.decode(payload);
+    if (!asked) return "broken";
+    channel.send(probed.encode(stream, { answer: probeMailbox(asked, store) }));
     return undefined;
   }
 

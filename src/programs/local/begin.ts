@@ -13,6 +13,7 @@ import { pathOf } from "../../services/maildir/file.ts";
 import type { Given, Program } from "../../services/program/program.ts";
 import { readFacts } from "./facts.ts";
 import { createFlusher } from "./flush.ts";
+import { serveDirectory } from "./serve-directory.ts";
 import { type Desk, type QueueLink, serveQueue } from "./serve-queue.ts";
 import { createWorker } from "./worker.ts";
 import { createWorkers } from "./workers.ts";
@@ -102,6 +103,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
 
   return done({
     peer(name, socket: Socket) {
+      if (name === "directory") return void serveDirectory(socket, desk);
       if (name !== "queue") return void socket.destroy();
       const link = serveQueue(socket, desk, {
         whenIdle: () => whenIdle(),

@@ -130,8 +130,10 @@ export function createDelivery(options: DeliveryOptions): Delivery {
           return takeForward(frame);
         case report.type:
           return takeReport(frame);
-        default:
+        case ended.type:
           return takeEnded(worker, workerStream());
+        default:
+          return "broken";
       }
     },
     onWritten: (device, folder) => void folders.set(device, folder),

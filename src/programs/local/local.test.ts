@@ -30,6 +30,14 @@ import {
   report,
   settled,
 } from "../../protocol/wire/delivery.ts";
+import {
+  askMailbox,
+  cannotTell,
+  doesNotExist,
+  exists,
+  mailboxAnswer,
+  overQuotaForNow,
+} from "../../protocol/wire/directory.ts";
 import { encodeFrame } from "../../protocol/wire/frame.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
 import { launch } from "../../services/launch/launch.ts";
@@ -59,7 +67,7 @@ const start = async (embedded: boolean): Promise<ChildProcess> => {
   await once(program, "message");
   const settings = readSettings(
     new Map([
-      ["mailboxdomains", "box.test:create\n"],
+      ["mailboxdomains", "box.test:create\nplain.test\nnofolder.test\n"],
       ["concurrencylocal", "5\n"],
     ]),
   );
@@ -115,13 +123,7 @@ class Queue {
   #next = 1;
 
   static async connect(program = local): Promise<Queue> {
-    const path = join(root, `pair-${Math.random()}`);
-    const accepted = Promise.withResolvers<Socket>();
-    const server = createServer({ pauseOnConnect: true }, accepted.resolve).listen(path);
-    const near = connect(path);
-    program.send({ kind: "peer", name: "queue" }, await accepted.promise);
-    server.close();
-    return new Queue(near);
+    return new Queue(await connectAs("queue", program));
   }
 
   constructor(socket: Socket) {
@@ -185,6 +187,70 @@ const trace = (to: string) => `Return-Path: <a@b>\nDelivered-To: ${to}\n`;
 const childrenOf = (pid: number | undefined): readonly number[] =>
   readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean).map(Number);
 const workers = () => childrenOf(local.pid);
+
+/** Sends the program a fresh connection as from `peer`; returns the other end of it. */
+async function connectAs(peer: string, program = local): Promise<Socket> {
+  const path = join(root, `pair-${Math.random()}`);
+  const accepted = Promise.withResolvers<Socket>();
+  const server = createServer({ pauseOnConnect: true }, accepted.resolve).listen(path);
+  const near = connect(path);
+  program.send({ kind: "peer", name: peer }, await accepted.promise);
+  server.close();
+  return near;
+}
+
+const mailboxes: readonly { to: string; answer: number; why: string }[] = [
+  { to: "new@box.test", answer: exists, why: "its first message would make it" },
+  { to: ".hidden@plain.test", answer: doesNotExist, why: "that could never be a folder" },
+  { to: "There@plain.test", answer: exists, why: "the folder is there" },
+  { to: "there-ext@plain.test", answer: doesNotExist, why: "without a .qmail-ext" },
+  { to: "there-list@plain.test", answer: exists, why: "by .qmail-list" },
+  { to: "there-run@plain.test", answer: cannotTell, why: "a program decides" },
+  { to: "full@plain.test", answer: overQuotaForNow, why: "its quota is used up" },
+  { to: "else@plain.test", answer: doesNotExist, why: "no folder" },
+  { to: "x@nofolder.test", answer: cannotTell, why: "the domain's folder is missing: an accident" },
+  { to: "known@else.test", answer: exists, why: "by the alias user's .qmail-known" },
+  { to: "unknown@else.test", answer: doesNotExist, why: "nobody's" },
+  { to: "script@gone.test", answer: cannotTell, why: "its home is writable by others" },
+  { to: "", answer: doesNotExist, why: "no host" },
+  { to: "@box.test", answer: exists, why: "thrown away" },
+];
+
+test("directory is told which mailboxes exist, and nothing is made by asking", async (t) => {
+  mkdirSync(join(places.mail, "plain.test/there"), { recursive: true, mode: 0o700 });
+  writeFileSync(join(places.mail, "plain.test/there/.qmail-list"), "&a@b.test\n");
+  writeFileSync(join(places.mail, "plain.test/there/.qmail-run"), "|true\n");
+  makeMaildir(nodeFiles, join(places.mail, "plain.test/full/Maildir"));
+  writeFileSync(join(places.mail, "plain.test/full/Maildir/maildirsize"), "1C\n5 1\n");
+  writeFileSync(join(places.alias, ".qmail-known"), "&a@b.test\n");
+  chmodSync(join(root, "home"), 0o707);
+  t.after(() => {
+    chmodSync(join(root, "home"), 0o700);
+    rmSync(join(places.alias, ".qmail-known"));
+    channel.close();
+  });
+  const answers = new Map<number, number>();
+  const socket = await connectAs("directory");
+  let whenAnswered = (): void => {};
+  const channel = createChannel(socket, {
+    onFrame({ type, stream, payload }) {
+      assert.equal(type, mailboxAnswer.type);
+      answers.set(stream, mailboxAnswer.decode(payload)?.answer ?? -1);
+      whenAnswered();
+      return undefined;
+    },
+    onClose: () => {},
+  });
+  for (const [at, { to, answer, why }] of mailboxes.entries()) {
+    const answered = new Promise<void>((resolve) => {
+      whenAnswered = resolve;
+    });
+    channel.send(askMailbox.encode(at, { address: to }));
+    await answered;
+    assert.equal(answers.get(at), answer, `${to}: ${why}`);
+  }
+  assert.equal(existsSync(join(places.mail, "box.test/new")), false);
+});
 
 test("local and deliver make a mailbox, store in it, and remove the mark when it is settled", async () => {
   const queue = await Queue.connect();

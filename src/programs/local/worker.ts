@@ -4,7 +4,7 @@ import { Socket } from "node:net";
 import type { Outcome } from "../../protocol/outcome.ts";
 import { deliveryCredit, ended, forward, report } from "../../protocol/wire/delivery.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
-import { ran, run, written } from "../../protocol/wire/worker.ts";
+import { probed, ran, run, written } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Ids } from "../../services/directory/route.ts";
 import { exitTryAgain, type RunningProgram, startUserProgram } from "./user-program.ts";
@@ -165,4 +165,4 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
   };
 }
 
-const passedOn: readonly number[] = [deliveryCredit.type, forward.type, report.type, ended.type];
+const passedOn: readonly number[] = [deliveryCredit.type, forward.type, report.type, ended.type, probed.type];

@@ -37,7 +37,7 @@ const stopOrder: readonly (readonly ProgramName[])[] = [
   ["hook"],
   ["qmqpd"], // through it comes what a program of the site's has looked at
   ["queue"],
-  ["local", "remote"],
+  ["directory", "local", "remote"],
   ["logger"],
 ];
 

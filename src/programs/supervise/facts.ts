@@ -26,6 +26,8 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
   switch (program) {
     case "queue":
       return { folder: layout.queue, hostname: options.settings().me };
+    case "directory":
+      return { folder: layout.directory };
     case "hook":
       return { folder: layout.hook, home: dirname(layout.control), root: options.root };
     case "logger":

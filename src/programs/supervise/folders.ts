@@ -13,6 +13,7 @@ const owners: readonly (readonly [keyof Layout, mode: number, AccountName | unde
   ["queue", 0o700, "postern-queue"],
   ["mail", 0o700, "postern-mail"],
   ["alias", 0o755, "postern-alias"],
+  ["directory", 0o700, "postern-directory"],
   ["hook", 0o700, "postern-hook"],
   ["log", 0o750, "postern-log"],
 ];

@@ -33,7 +33,7 @@ process.on("message", (message, socket) => {
 process.on("disconnect", () => process.exit(0));
 process.send({ kind: "hello" });
 `;
-const names = ["logger", "queue", "local", "remote", "smtpd", "qmqpd"] as const;
+const names = ["logger", "queue", "directory", "local", "remote", "smtpd", "qmqpd"] as const;
 
 interface Running {
   readonly ended: Promise<Outcome<void>>;
@@ -102,6 +102,8 @@ test("supervise() runs the crew, starts again who died, hands over, reloads, sto
     ["qmqpd", "queue", 1],
     ["local", "queue", 1],
     ["queue", "remote", 1],
+    ["directory", "smtpd", 2],
+    ["local", "directory", 1],
     ["logger", "smtpd", 2],
     ["logger", "local", 1],
   ] as const) {

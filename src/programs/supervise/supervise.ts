@@ -162,6 +162,7 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
   return [
     member("logger"),
     member("queue", {}, [set.queueLock]),
+    member("directory"),
     member("local"),
     ...times(set.settings.remoteprocesses, member("remote")),
     ...times(smtpdProcesses, member("smtpd", smtpdListeners)),

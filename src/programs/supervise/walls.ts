@@ -7,6 +7,7 @@ export const programNames = [
   "qmqpd",
   "hook",
   "queue",
+  "directory",
   "local",
   "deliver",
   "remote",
@@ -23,6 +24,7 @@ export const openPrograms: readonly ProgramName[] = ["local", "hook"];
 export const accountNames = [
   "postern-smtpd",
   "postern-queue",
+  "postern-directory",
   "postern-remote",
   "postern-log",
   "postern-mail",
@@ -81,6 +83,13 @@ const table: Readonly<Record<ProgramName, Row>> = {
     network: "none",
     limits: { descriptors: 1_024, heapMiB: 256 },
   },
+  directory: {
+    ...confined,
+    account: "postern-directory",
+    write: ["directory"],
+    network: "none",
+    limits: { descriptors: 256, heapMiB: 64 },
+  },
   local: {
     account: "root", // becomes any user, to deliver as that user
     read: ["everything"], // users/, the system's accounts, and whose home is whose
@@ -137,6 +146,8 @@ const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["smtpd", "hook"],
   ["qmtpd", "hook"],
   ["qmqpd", "hook"],
+  ["smtpd", "directory"],
+  ["directory", "local"],
   ["queue", "local"],
   ["queue", "remote"],
 ];

@@ -24,6 +24,7 @@ export type Reader =
   | "qmqpd"
   | "hook"
   | "queue"
+  | "directory"
   | "local"
   | "remote"
   | "logger"
@@ -54,20 +55,24 @@ export const controls = {
   ),
 
   // What is ours, and who may relay
-  locals: row(list(fromMe), ["queue", "smtpd", "qmtpd"], "domains delivered here, exact names"),
+  locals: row(list(fromMe), ["queue", "directory", "smtpd", "qmtpd"], "domains delivered here, exact names"),
   virtualdomains: row(
     map(),
-    ["queue", "smtpd", "qmtpd"],
+    ["queue", "directory", "smtpd", "qmtpd"],
     "`user@domain:prefix`, `domain:prefix`, `.domain:prefix` or `:prefix`: delivered here as prefix-user@domain; an empty prefix makes an exception",
   ),
   mailboxdomains: row(
     list(),
-    ["queue", "smtpd", "qmtpd", "local"],
+    ["queue", "directory", "smtpd", "qmtpd", "local"],
     "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message",
     "0.1",
   ),
-  percenthack: row(list(), ["queue", "smtpd", "qmtpd"], "domains where user%domain@here means user@domain"),
-  envnoathost: row(line(fromMe), ["queue", "smtpd", "qmtpd"], "the domain of recipients without one"),
+  percenthack: row(
+    list(),
+    ["queue", "directory", "smtpd", "qmtpd"],
+    "domains where user%domain@here means user@domain",
+  ),
+  envnoathost: row(line(fromMe), ["queue", "directory", "smtpd", "qmtpd"], "the domain of recipients without one"),
   rcpthosts: row(
     list(),
     ["smtpd", "qmtpd"],

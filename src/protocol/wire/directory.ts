@@ -69,3 +69,5 @@ export const grant = defineFrame(75, { ticket: "octets", address: "text" });
 
 /** Longest octet string of a SASL exchange; a longer one breaks the channel. */
 export const maxSaslOctets = 12_288;
+/** `local` is asked about so many mailboxes at once; more break the channel. */
+export const maxMailboxQuestions = 8;

@@ -6,6 +6,7 @@ import { defineFrame } from "./layout.ts";
  *
  *   task, body*, bodyEnd  ->  credit*, (run -> ran)*, written*, forward*, report, ended
  *   at any time after the task: abandon, when nobody waits for the result any more
+ *   or only a question: probe  ->  probed
  *
  * Paths, addresses and environments are octets (latin1 text).
  */
@@ -42,6 +43,17 @@ export const task = defineFrame(48, {
 /** How a program ended: `signalled` 1 if by a signal, else its exit code, and the beginning of what it wrote. */
 export const ran = defineFrame(49, { exitCode: "u8", signalled: "u8", output: "text" });
 export const abandon = defineFrame(50, {});
+/** Would a message find a mailbox here, and room in it? Fields as in `task`; nothing is made. */
+export const probe = defineFrame(51, {
+  home: "text",
+  homeKind: "u8",
+  local: "text",
+  dash: "text",
+  extension: "text",
+  defaultDelivery: "text",
+  quota: "text",
+  fullIsPermanent: "u8",
+});
 
 /**
  * Something was written on a file system: the report must wait until it is flushed. `folder` is a descriptor of a
@@ -53,3 +65,5 @@ export const written = defineFrame(56, { device: "u53", folder: "u32" });
  * start. `environment` is NAME=value. One at a time on a stream.
  */
 export const run = defineFrame(57, { command: "text", home: "text", file: "u32", environment: "texts" });
+/** `answer` as in `recipientAnswer` of directory.ts. */
+export const probed = defineFrame(58, { answer: "u8" });

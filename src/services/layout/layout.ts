@@ -11,6 +11,8 @@ export interface Layout {
   readonly mail: string;
   /** Home of the addresses no user controls (qmail's alias). */
   readonly alias: string;
+  /** Accounts and their passwords. */
+  readonly directory: string;
   /** Messages that a program of the site's is looking at. */
   readonly hook: string;
   readonly log: string;
@@ -25,6 +27,7 @@ export const embeddedLayout = (root: string): Layout => ({
   queue: join(root, "queue"),
   mail: join(root, "mail"),
   alias: join(root, "alias"),
+  directory: join(root, "directory"),
   hook: join(root, "hook"),
   log: join(root, "log"),
   run: join(root, "run"),
@@ -38,6 +41,7 @@ export const systemLayout = (root: string): Layout => ({
   queue: join(root, "var/lib/postern/queue"),
   mail: join(root, "var/lib/postern/mail"),
   alias: join(root, "var/lib/postern/alias"),
+  directory: join(root, "var/lib/postern/directory"),
   hook: join(root, "var/lib/postern/hook"),
   log: join(root, "var/log/postern"),
   run: join(root, "run/postern"),

@@ -1,0 +1,38 @@
+import { resolve } from "node:path";
+import { type Instruction, parseDotQmail } from "../../protocol/dot-qmail/lines.ts";
+import { parseQuota } from "../../protocol/maildir/quota.ts";
+import { cannotTell, doesNotExist, exists, overQuotaForGood, overQuotaForNow } from "../../protocol/wire/directory.ts";
+import type { probe } from "../../protocol/wire/worker.ts";
+import { pathOf } from "../../services/maildir/file.ts";
+import { findDotQmail } from "./dot-qmail-file.ts";
+import { findHome } from "./home.ts";
+import type { Store } from "./stores.ts";
+
+type Probe = NonNullable<ReturnType<typeof probe.decode>>;
+
+/** The shortest of messages finds no room in a full Maildir. */
+const leastOctets = 1;
+
+/**
+ * Whether a delivery would find a mailbox, and room in it, looked for as a delivery does; one of the answers of
+ * directory.ts. What goes to a program nobody can tell: it may refuse.
+ */
+export function probeMailbox(asked: Probe, store: Store): number {
+  const home = findHome(asked);
+  if (home.kind !== "done") return home.kind === "permanent" ? doesNotExist : cannotTell;
+  if (!home.value.isThere) return exists;
+  const { path, dash, extension } = home.value;
+  const found = findDotQmail(store.ground.files, path, dash, extension);
+  if (found.kind !== "done") return cannotTell;
+  const file = found.value;
+  if (!file && dash !== "") return doesNotExist;
+  const isDefault = !file || file.text === "";
+  const instructions = parseDotQmail(isDefault ? asked.defaultDelivery : file.text, !isDefault && file.forwardOnly);
+  if (instructions.some(({ kind }) => kind === "program")) return cannotTell;
+  const quota = isDefault ? parseQuota(asked.quota) : undefined;
+  const isFull = (instruction: Instruction): boolean =>
+    instruction.kind === "maildir" &&
+    store.room(resolve(path, pathOf(instruction.path)), leastOctets, store.ground.nowMs(), quota) === "full";
+  if (!instructions.some(isFull)) return exists;
+  return asked.fullIsPermanent === 1 ? overQuotaForGood : overQuotaForNow;
+}

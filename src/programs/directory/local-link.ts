@@ -1,0 +1,91 @@
+import type { Socket } from "node:net";
+import {
+  askMailbox,
+  cannotTell,
+  mailboxAnswer,
+  maxMailboxQuestions,
+  overQuotaForGood,
+} from "../../protocol/wire/directory.ts";
+import { type Channel, createChannel } from "../../services/channel/channel.ts";
+
+/** The way to `local`. */
+export interface LocalLink {
+  /** A fresh connection; what was asked on the old one cannot be told. */
+  attach(socket: Socket): void;
+  /** What `local` says of an address; "cannot tell" without `local`, with too many waiting, and when it takes too long. */
+  ask(address: string): Promise<number>;
+}
+
+const maxWaiting = 1_000;
+/** Asked or waiting: a client does not wait longer for its reply. */
+const longestMs = 5_000;
+
+interface Question {
+  readonly address: string;
+  readonly answer: (value: number) => void;
+}
+
+/** Asks so many questions at a time; the others wait their turn. */
+export function createLocalLink(): LocalLink {
+  const asked = new Map<number, Question>();
+  const waiting = new Set<Question>();
+  let channel: Channel | undefined;
+  let next = 1;
+
+  const ask = (): void => {
+    for (const question of waiting) {
+      if (!channel || asked.size >= maxMailboxQuestions) return;
+      waiting.delete(question);
+      const stream = next;
+      next = (next + 1) >>> 0;
+      asked.set(stream, question);
+      channel.send(askMailbox.encode(stream, { address: question.address }));
+    }
+  };
+
+  const drop = (): void => {
+    channel = undefined;
+    for (const { answer } of asked.values()) answer(cannotTell);
+    asked.clear();
+  };
+
+  return {
+    attach(socket) {
+      channel?.close();
+      const opened = createChannel(socket, {
+        onFrame({ type, stream, payload }) {
+          const value = type === mailboxAnswer.type ? mailboxAnswer.decode(payload)?.answer : undefined;
+          const question = asked.get(stream);
+          if (value === undefined || value > overQuotaForGood || !question) return "broken";
+          asked.delete(stream);
+          question.answer(value);
+          ask();
+          return undefined;
+        },
+        onClose() {
+          if (channel === opened) drop();
+        },
+      });
+      channel = opened;
+      ask();
+    },
+    ask(address) {
+      if (!channel || waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
+      const { promise, resolve } = Promise.withResolvers<number>();
+      const question: Question = {
+        address,
+        answer(value) {
+          clearTimeout(clock);
+          resolve(value);
+        },
+      };
+      const clock = setTimeout(() => {
+        waiting.delete(question);
+        resolve(cannotTell);
+      }, longestMs);
+      waiting.add(question);
+      ask();
+      return promise;
+    },
+  };
+}
