@@ -10,6 +10,7 @@ const certificates = [{ name: "default", ...makeSelfSigned(["localhost"], Date.n
 const folders: readonly { folder: string; control: Readonly<Record<string, string>>; options?: StageOptions }[] = [
   { folder: "plain", control: plainControl },
   { folder: "limits", control: limitsControl },
+  { folder: "lmtp", control: limitsControl, options: { service: "lmtp" } },
   { folder: "tls", control: limitsControl, options: { certificates } },
 ];
 

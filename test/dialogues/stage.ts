@@ -26,7 +26,7 @@ export interface Stage extends AsyncDisposable {
 
 export interface StageOptions {
   /** Of the listener. */
-  readonly service?: "smtp" | "submission" | "smtps";
+  readonly service?: "smtp" | "submission" | "smtps" | "lmtp";
   readonly certificates?: readonly CertificateFiles[];
 }
 

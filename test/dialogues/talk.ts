@@ -28,8 +28,9 @@ export class Talk {
     socket.on("close", end);
   }
 
-  static async open(port: number, host = "127.0.0.1"): Promise<Talk> {
-    const socket = connect({ port, host, allowHalfOpen: true });
+  /** To a port, or to a socket in the file system. */
+  static async open(to: number | string, host = "127.0.0.1"): Promise<Talk> {
+    const socket = connect({ ...(typeof to === "string" ? { path: to } : { port: to, host }), allowHalfOpen: true });
     await once(socket, "connect");
     return new Talk(socket);
   }

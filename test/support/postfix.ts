@@ -100,6 +100,7 @@ const services = [
   "trace unix - - n - 0 bounce",
   "proxymap unix - - n - - proxymap",
   "smtp unix - - n - - smtp",
+  "lmtp unix - - n - - lmtp",
   "error unix - - n - - error",
   "retry unix - - n - - error",
   "virtual unix - n n - - virtual",

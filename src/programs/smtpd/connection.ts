@@ -149,7 +149,7 @@ export class Connection {
   }
 
   #greet(): void {
-    this.#reply(`220 ${this.#rules.greeting} ESMTP`);
+    this.#reply(`220 ${this.#rules.greeting} ${this.#rules.isLmtp ? "LMTP" : "ESMTP"}`);
     this.#flush();
   }
 
@@ -408,7 +408,11 @@ export class Connection {
       this.#phase = command;
       return this.#refuse("BDAT", reply);
     }
-    if (last || intake.failure) return this.#askVerdict(intake, session.transaction);
+    if (last) return this.#askVerdict(intake, session.transaction);
+    if (intake.failure) {
+      this.#phase = verdict;
+      return this.#conclude(intake.failure, session.transaction, 1);
+    }
     this.#session = endOfChunk(session);
     this.#phase = command;
     this.#reply(reply);
@@ -465,7 +469,13 @@ export class Connection {
       { maxMessageOctets: this.#rules.maxMessageOctets, maxHops },
       {
         onRoom: () => this.#run(),
-        onVerdict: (outcome) => "transaction" in session && this.#conclude(outcome, session.transaction),
+        onVerdict: (outcome) =>
+          "transaction" in session &&
+          this.#conclude(
+            outcome,
+            session.transaction,
+            this.#rules.isLmtp ? session.transaction.forwardPaths.length : 1,
+          ),
       },
     );
   }
@@ -473,11 +483,14 @@ export class Connection {
   /** As RFC 3848 names it. */
   get #protocol(): Trace["protocol"] {
     if (!this.#session.client.extended) return "SMTP";
-    return this.#tls ? "ESMTPS" : "ESMTP";
+    return `${this.#rules.isLmtp ? "LMTP" : "ESMTP"}${this.#tls ? "S" : ""}`;
   }
 
-  /** Also when the client is gone: the log tells what became of the message. */
-  #conclude(outcome: Outcome<number>, { forwardPaths }: Transaction): void {
+  /**
+   * Also when the client is gone: the log tells what became of the message. LMTP has a reply for each recipient (RFC 2033
+   * §4.2). All are the same: the queue took the message for all of them or for none.
+   */
+  #conclude(outcome: Outcome<number>, { forwardPaths }: Transaction, replies: number): void {
     const said = this.#decodeChunk ? "BDAT" : "DATA";
     this.#intake = undefined;
     this.#decodeChunk = undefined;
@@ -492,7 +505,7 @@ export class Connection {
     if (this.#phase.at !== "verdict") return;
     this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
     this.#phase = command;
-    this.#reply(reply);
+    for (let n = 0; n < replies; n++) this.#reply(reply);
     this.#run();
   }
 

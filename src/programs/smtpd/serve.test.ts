@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { openStage, plainControl, type Stage } from "../../../test/dialogues/stage.ts";
 import { Talk } from "../../../test/dialogues/talk.ts";
@@ -418,4 +421,23 @@ test("smtpd ends a session of ever smaller chunks", async () => {
   let last: string | undefined;
   for (let line = await talk.line(); line !== undefined; line = await talk.line()) last = line;
   assert.equal(last, "421 4.7.0 too many commands without a message");
+});
+
+test("smtpd takes LMTP on a socket in the file system, from a client of this host, and its log and trace say so", async () => {
+  await using stage = await openStage({ ...plainControl, relayclients: "127.0.0.1" });
+  const folder = mkdtempSync(join(tmpdir(), "postern-lmtp-"));
+  const path = join(folder, "lmtp");
+  assert.equal((await stage.service.listen({ path }, "lmtp")).kind, "done");
+  const talk = await Talk.open(path);
+  assert.equal(await talk.reply(), "220 localhost LMTP");
+  assert.equal(await talk.ask("LHLO store.example"), "250 HELP");
+  await talk.ask("MAIL FROM:<a@b.example>");
+  assert.match(await talk.ask("RCPT TO:<c@elsewhere.example>"), /^250/);
+  await talk.ask("DATA");
+  assert.match(await talk.ask("."), /^250/);
+  talk.close();
+  const received = /^Received: from unknown \(HELO store\.example\) \(127\.0\.0\.1\)\n {2}by localhost with LMTP;/;
+  assert.match(stage.queue.messages[0]?.body ?? "", received);
+  assert.partialDeepStrictEqual(stage.events[0], { event: "connection", address: "127.0.0.1", service: "lmtp" });
+  rmSync(folder, { recursive: true });
 });

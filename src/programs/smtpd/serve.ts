@@ -23,7 +23,7 @@ export interface ServiceOptions {
 
 /** The SMTP service of one process. */
 export interface SmtpService {
-  /** Accepts on a listener; `service` names it in the log, "smtps" begins with TLS. Resolves with the server once it does. */
+  /** Accepts on a listener; `service` names it in the log, "smtps" begins with TLS, "lmtp" speaks LMTP. Resolves with the server once it does. */
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   /** A fresh connection with `queue`. */
   attachQueue(socket: Socket): void;
@@ -41,6 +41,11 @@ export interface SmtpService {
 const stopMs = 5_000;
 const tooMany = "421 4.7.0 too many connections, try again later\r\n";
 const denied = "554 5.7.1 this server takes no mail from your address\r\n";
+
+/** What a socket knows of its ends. */
+type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
+/** A client on a socket in the file system has no address; it is on this host, and allowed what the host is. */
+const thisHost: Ends = { remoteAddress: "127.0.0.1", remotePort: 0 };
 
 interface Terms {
   readonly settings: Settings;
@@ -79,8 +84,8 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     log,
   };
 
-  const accept = (socket: Socket, service: string) => {
-    const { remoteAddress: address, remotePort: port, localAddress = "", localPort = 0 } = socket;
+  const accept = (socket: Socket, service: string, from: Ends | undefined) => {
+    const { remoteAddress: address, remotePort: port, localAddress = "", localPort = 0 } = from ?? socket;
     if (address === undefined || port === undefined) return void socket.destroy(); // gone already
     const number = ++lastNumber;
     const { rulesFor, settings } = terms;
@@ -99,7 +104,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       {
         number,
         address,
-        rules,
+        rules: service === "lmtp" ? { ...rules, isLmtp: true } : rules,
         startsWithTls,
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
@@ -117,10 +122,13 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
 
   return done({
     async listen(on, service) {
-      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(socket, service));
+      let from: Ends | undefined;
+      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(socket, service, from));
       try {
         server.listen(on);
         await once(server, "listening");
+        const address = server.address();
+        if (address === null || typeof address !== "object") from = thisHost;
       } catch (error) {
         return temporary(
           "3.0",

@@ -1,13 +1,13 @@
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
 import type { Settings } from "../../protocol/control/table.ts";
-import { done, type Outcome } from "../../protocol/outcome.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import type { KernelOutcome } from "../../services/kernel/libc.ts";
 import { listenTcp, listenUnix } from "../../services/kernel/sockets.ts";
 import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 export interface Listener {
   /** "qmqp" is local submission's socket; QMQP for other hosts is "qmqp-tcp". */
-  readonly service: "smtp" | "submission" | "smtps" | "qmtp" | "qmqp-tcp" | "qmqp";
+  readonly service: "smtp" | "submission" | "smtps" | "lmtp" | "qmtp" | "qmqp-tcp" | "qmqp";
   readonly name: string;
   readonly fd: number;
 }
@@ -31,7 +31,12 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
       else if (!isMissingIPv6(parsed.value, bound)) return bound;
     }
   }
-  const local = bindSubmission(submissionPath);
+  for (const name of settings.lmtplisten) {
+    const bound = bindLmtp(name);
+    if (bound.kind !== "done") return bound;
+    listeners.push({ service: "lmtp", name, fd: bound.value });
+  }
+  const local = bindSocket(submissionPath);
   if (local.kind !== "done") return local;
   return done([...listeners, { service: "qmqp", name: submissionPath, fd: local.value }]);
 }
@@ -40,7 +45,25 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
 const isMissingIPv6 = ({ address }: ListenAddress, bound: KernelOutcome<number>): boolean =>
   address === "::" && bound.kind !== "done" && ["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(bound.code);
 
-function bindSubmission(path: string): KernelOutcome<number> {
+/** LMTP is for this host (RFC 2033 §1): a socket in the file system, or a loopback address. */
+function bindLmtp(name: string): Outcome<number> {
+  if (!name.startsWith("/")) {
+    const parsed = parseListenAddress("lmtplisten", name);
+    if (parsed.kind !== "done") return parsed;
+    const { address, port } = parsed.value;
+    if (!address.startsWith("127.") && address !== "::1") {
+      return permanent("3.5", `control/lmtplisten: "${name}" is neither a path nor a loopback address`);
+    }
+    return listenTcp(address, port);
+  }
+  if (existsSync(name) && !lstatSync(name).isSocket()) {
+    return permanent("3.5", `control/lmtplisten: ${name} is there, and is no socket`);
+  }
+  return bindSocket(name);
+}
+
+/** For every local user: what they may do by it is for the program behind it. */
+function bindSocket(path: string): KernelOutcome<number> {
   if (existsSync(path)) rmSync(path); // left by a supervise that was killed: ours is the lock
   const bound = listenUnix(path);
   if (bound.kind === "done") chmodSync(path, 0o666);

@@ -28,6 +28,7 @@ const fixedSettings = [
   "smtplisten",
   "submissionlisten",
   "smtpslisten",
+  "lmtplisten",
   "qmtplisten",
   "qmqplisten",
   "smtpdprocesses",
@@ -158,7 +159,12 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     held: readonly number[] = [],
   ): MemberOptions => ({ name, plan: planOf(name), listeners, held });
   const times = (count: number, one: MemberOptions): MemberOptions[] => new Array<MemberOptions>(count).fill(one);
-  const smtpdListeners = { smtp: fdsOf("smtp"), submission: fdsOf("submission"), smtps: fdsOf("smtps") };
+  const smtpdListeners = {
+    smtp: fdsOf("smtp"),
+    submission: fdsOf("submission"),
+    smtps: fdsOf("smtps"),
+    lmtp: fdsOf("lmtp"),
+  };
   return [
     member("logger"),
     member("queue", {}, [set.queueLock]),

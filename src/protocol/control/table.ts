@@ -146,6 +146,12 @@ export const controls = {
     "ciphers that clients may use, as OpenSSL names them, those of TLS 1.3 too",
     "0.1",
   ),
+  lmtplisten: row(
+    list(),
+    ["supervise"],
+    "where smtpd takes mail by LMTP from programs of this host: the path of a socket, or `address:port` of the loopback network",
+    "0.1",
+  ),
   qmtplisten: row(
     list(),
     ["supervise"],

@@ -15,6 +15,7 @@ const rcpt = (some: Partial<RecipientParameters>) => ({
 const understood: readonly (readonly [line: string, command: object, row?: string])[] = [
   ["HELO there", { verb: "HELO", name: "there" }],
   ["ehlo  [192.0.2.1] ", { verb: "EHLO", name: "[192.0.2.1]" }],
+  ["LHLO there", { verb: "LHLO", name: "there" }],
   ["MAIL FROM:<a@b>", mail],
   ["mail from: <a@b>", mail],
   ["MAIL FROM:a@b", mail],

@@ -8,7 +8,7 @@ import {
 
 /** What a client said, understood (RFC 5321 §4.1.1). "wrong" carries the reply to what was not. */
 export type Command =
-  | { readonly verb: "HELO" | "EHLO"; readonly name: string }
+  | { readonly verb: Hello; readonly name: string }
   | ({ readonly verb: "MAIL"; readonly reversePath: Path | null } & MailParameters)
   | { readonly verb: "RCPT"; readonly forwardPath: Path; readonly parameters?: RecipientParameters }
   /** A chunk of so many octets follows the line (RFC 3030 §2). */
@@ -17,6 +17,9 @@ export type Command =
   | { readonly verb: "wrong"; readonly reply: string }
   /** Nobody can tell where the next command begins. */
   | { readonly verb: "lost"; readonly reply: string };
+
+/** LHLO is LMTP's (RFC 2033 §4.1). */
+type Hello = "HELO" | "EHLO" | "LHLO";
 
 /** RFC 5321 §4.5.3.1.4 asks for 512, more with extensions. */
 export const maxCommandOctets = 2048;
@@ -47,6 +50,7 @@ const any = (verb: "NOOP" | "VRFY" | "HELP") => {
 const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["HELO", (argument: string) => parseHello("HELO", argument)],
   ["EHLO", (argument: string) => parseHello("EHLO", argument)],
+  ["LHLO", (argument: string) => parseHello("LHLO", argument)],
   ["MAIL", parseMail],
   ["RCPT", parseRcpt],
   ["DATA", bare("DATA")],
@@ -67,7 +71,7 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
 ]);
 
 /** The name is not judged: it is only shown, and many honest clients do not know theirs. */
-function parseHello(verb: "HELO" | "EHLO", argument: string): Command {
+function parseHello(verb: Hello, argument: string): Command {
   return argument === "" ? wrong("501 5.5.4 tell your name") : { verb, name: argument };
 }
 

@@ -47,6 +47,8 @@ export interface Rules {
   readonly maxRecipients: number;
   /** This client may send to anywhere. */
   readonly mayRelay: boolean;
+  /** The client speaks LMTP (RFC 2033). */
+  readonly isLmtp?: boolean;
   /** Added to each recipient of a client that may relay (qmail's RELAYCLIENT), mostly "". */
   readonly relaySuffix: string;
   /** The program its messages go through on their way to the queue (qmail's QMAILQUEUE). */
@@ -82,8 +84,10 @@ export function step(session: Session, command: Command, rules: Rules): Step {
   const stay = (reply: string): Step => ({ next: session, reply });
   switch (command.verb) {
     case "HELO":
-    case "EHLO": {
-      const extended = command.verb === "EHLO";
+    case "EHLO":
+    case "LHLO": {
+      if ((command.verb === "LHLO") !== (rules.isLmtp ?? false)) return stay(otherProtocol(rules));
+      const extended = command.verb !== "HELO";
       const next: Session = { at: "ready", client: { name: command.name, extended } };
       return { next, reply: extended ? extensions(rules) : `250 ${rules.greeting}` };
     }
@@ -107,7 +111,9 @@ export function step(session: Session, command: Command, rules: Rules): Step {
     case "VRFY":
       return stay("252 2.0.0 send some mail, i'll try my best");
     case "HELP":
-      return stay("214 2.0.0 postern: HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT");
+      return stay(
+        `214 2.0.0 postern: ${rules.isLmtp ? "LHLO" : "HELO EHLO"} MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT`,
+      );
     case "QUIT":
       return { next: { at: "quit", client: session.client }, reply: `221 2.0.0 ${rules.greeting}` };
     case "wrong":
@@ -118,6 +124,9 @@ export function step(session: Session, command: Command, rules: Rules): Step {
       return command satisfies never;
   }
 }
+
+/** RFC 2033 §4.1: neither server may take the other's greeting. */
+const otherProtocol = ({ isLmtp }: Rules): string => `500 5.5.1 this is ${isLmtp ? "LMTP: LHLO" : "SMTP: EHLO"}`;
 
 const extensions = (rules: Rules): string =>
   [
