@@ -159,3 +159,19 @@ test("what fails is in the log, once, with its reason", async () => {
       .filter((line) => line.includes('"tls failure"'));
   await until("the event", () => failures().some((line) => line.includes('"why":"wrong version number"')));
 });
+
+test("each connection, with TLS or without, ends once", async () => {
+  let events: readonly string[] = [];
+  const of = (kind: string): readonly number[] =>
+    events
+      .map((line) => JSON.parse(line) as { event: string; connection: number })
+      .filter(({ event }) => event === kind)
+      .map(({ connection }) => connection)
+      .toSorted((one, other) => one - other);
+  await until("all of them to be over", () => {
+    events = readFileSync(join(server.root, "log/current"), "utf8").split("\n").slice(0, -1);
+    return of("disconnection").length >= of("connection").length;
+  });
+  assert.ok(of("tls").length > 5);
+  assert.deepEqual(of("disconnection"), of("connection"));
+});
