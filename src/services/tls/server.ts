@@ -50,6 +50,10 @@ export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFa
   // Node keeps errors of the handshake apart from those of the conversation, and closes by itself.
   socket.on("_tlsError", (error: Error) => fail(reasonOf(error)));
   socket.on("error", (error) => fail(reasonOf(error)));
+  // Whoever ends before the handshake has no use for a connection that is open in one direction.
+  socket.on("end", () => {
+    if (!over) socket.destroy();
+  });
   socket.on("close", () => fail("the client closed"));
   return socket;
 }

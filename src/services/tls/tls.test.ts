@@ -139,7 +139,7 @@ interface Met {
 
 /** One handshake over loopback. */
 async function meet(contexts: Contexts, options: ConnectionOptions, speak?: (socket: Socket) => void): Promise<Met> {
-  const server = createServer().listen(0, "127.0.0.1");
+  const server = createServer({ allowHalfOpen: true }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
@@ -238,10 +238,12 @@ for (const [what, octets, failure] of [
   });
 }
 
-test("secureServer() tells when the client goes within the handshake", async () => {
-  const met = await meet(contexts, {}, (socket) => socket.end("\x16\x03\x01", "latin1"));
-  assert.ok(met.failure !== undefined);
-});
+for (const octets of ["\x16\x03\x01", ""]) {
+  test(`secureServer() tells when the client goes after ${octets.length} octets`, async () => {
+    const met = await meet(contexts, {}, (socket) => socket.end(octets, "latin1"));
+    assert.ok(met.failure !== undefined);
+  });
+}
 
 test("secureServer() answers no renegotiation in TLS 1.2", async () => {
   const server = createServer().listen(0, "127.0.0.1");
