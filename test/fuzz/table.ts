@@ -2,6 +2,7 @@ import type { Row } from "./explore.ts";
 import { bounceRows } from "./rows/bounce.ts";
 import { clientRows } from "./rows/client.ts";
 import { headerRows } from "./rows/header.ts";
+import { loginRows } from "./rows/login.ts";
 import { maildirRows } from "./rows/maildir.ts";
 import { outputRows } from "./rows/output.ts";
 import { pop3Rows } from "./rows/pop3.ts";
@@ -33,5 +34,6 @@ export const rows: readonly Row[] = [
     ...qmailRows,
     ...pop3Rows,
     ...maildirRows,
+    ...loginRows,
   ],
 ];

@@ -4,6 +4,7 @@ import { done, type Outcome } from "../../../src/protocol/outcome.ts";
 import { encodeQmqpReply, maxReplyOctets, parseQmqpReply } from "../../../src/protocol/qmqp/reply.ts";
 import { createQmqpReader, frameQmqpRequest, type QmqpPart } from "../../../src/protocol/qmqp/request.ts";
 import * as delivery from "../../../src/protocol/wire/delivery.ts";
+import * as directory from "../../../src/protocol/wire/directory.ts";
 import {
   createFrameReader,
   encodeFrame,
@@ -254,10 +255,32 @@ const samples: readonly Sample[] = [
   sample("worker abandon", worker.abandon, none),
   sample("written", worker.written, (s) => ({ device: u53(s), folder: u32(s) })),
   sample("run", worker.run, (s) => ({ command: text(s), home: text(s), file: u32(s), environment: texts(s) })),
+  sample("probe", worker.probe, (s) => ({
+    ...{ home: text(s), homeKind: u8(s), local: text(s), dash: text(s), extension: text(s) },
+    ...{ defaultDelivery: text(s), quota: text(s), fullIsPermanent: u8(s) },
+  })),
+  sample("probed", worker.probed, (s) => ({ answer: u8(s) })),
+  sample("askRecipient", directory.askRecipient, (s) => ({ address: text(s) })),
+  sample("recipientAnswer", directory.recipientAnswer, (s) => ({ answer: u8(s) })),
+  sample("askSender", directory.askSender, (s) => ({ account: text(s), address: text(s) })),
+  sample("senderAnswer", directory.senderAnswer, (s) => ({ answer: u8(s) })),
+  sample("saslBegin", directory.saslBegin, (s) => ({
+    ...{ service: text(s), mechanism: text(s), address: text(s), hasInitial: u8(s), initial: s.octets(500) },
+    ...{ bindingType: text(s), binding: s.octets(100) },
+  })),
+  sample("saslResponse", directory.saslResponse, (s) => ({ octets: s.octets(500) })),
+  sample("saslChallenge", directory.saslChallenge, (s) => ({ octets: s.octets(500) })),
+  sample("saslEnd", directory.saslEnd, (s) => ({
+    ...{ letter: text(s), account: text(s), text: text(s), additional: s.octets(100), ticket: s.octets(32) },
+  })),
+  sample("saslCancel", directory.saslCancel, none),
+  sample("askMailbox", directory.askMailbox, (s) => ({ address: text(s) })),
+  sample("mailboxAnswer", directory.mailboxAnswer, (s) => ({ answer: u8(s) })),
+  sample("grant", directory.grant, (s) => ({ ticket: s.octets(32), address: text(s) })),
 ];
 
-/** Every frame there is: the names under which the three modules export one. */
-export const frameNames = [submission, delivery, worker].flatMap((module) =>
+/** Every frame there is: the names under which the modules export one. */
+export const frameNames = [submission, delivery, worker, directory].flatMap((module) =>
   Object.entries(module).flatMap(([name, value]) => (typeof value === "object" && "decode" in value ? [name] : [])),
 );
 export const sampledFrames = samples.map(({ name }) => name.replace("worker ", ""));
