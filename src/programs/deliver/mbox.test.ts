@@ -13,9 +13,9 @@ import {
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
+import { type Files, nodeFiles } from "../../services/maildir/files.ts";
 import { realGround } from "./ground.ts";
-import { appendOnce } from "./mbox.ts";
-import { tryLock, waitForLock } from "./mbox-lock.ts";
+import { appendOnce, type MboxDelivery } from "./mbox.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -27,11 +27,17 @@ const message = "Return-Path: <>\nSubject: x\n\nFrom me\n";
 const entry = (date: string) => `From ${date}\nReturn-Path: <>\nSubject: x\n\n>From me\n\n`;
 const box = () => join(folder, "box");
 const mark = () => join(folder, ".postern-m1R1.q");
+const pieces = [Buffer.from(message)];
+const deliveryOf = (date: string, own = mark(), others: readonly string[] = []): MboxDelivery => ({
+  line: "./box",
+  path: box(),
+  mark: own,
+  otherMarks: () => others,
+  fromLine: `From ${date}\n`,
+  content: { octets: message.length, pieces: () => pieces },
+});
 const append = async (date = "first", signal = AbortSignal.timeout(60_000)) => {
-  const pieces = [Buffer.from(message)];
-  const content = { octets: message.length, pieces: () => pieces };
-  const delivery = { line: "./box", path: box(), mark: mark(), fromLine: `From ${date}\n`, content };
-  const result = await appendOnce(realGround(), delivery, signal);
+  const result = await appendOnce(realGround(), new Set(), deliveryOf(date), signal);
   return result.kind === "done" ? "done" : result.text;
 };
 const text = () => readFileSync(box(), "latin1");
@@ -51,17 +57,18 @@ test("appendOnce() completes a last line that has no end", async () => {
 });
 
 const old = "From before\n\nx\n\n";
+const markText = (date = "first") => `${old.length} ${entry(date).length}\nFrom ${date}\n`;
 const interrupted: readonly { name: string; leave: () => void; mbox: string }[] = [
   { name: "before the mark was whole", leave: () => writeFileSync(mark(), "1"), mbox: old + entry("second") },
   {
     name: "before anything was appended",
-    leave: () => writeFileSync(mark(), `${old.length}\nFrom first\n`),
+    leave: () => writeFileSync(mark(), markText()),
     mbox: old + entry("first"),
   },
   {
     name: "in the middle",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(mark(), markText());
       writeFileSync(box(), old + entry("first").slice(0, 20));
     },
     mbox: old + entry("first"),
@@ -69,7 +76,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "by a power cut that left zeros",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(mark(), markText());
       writeFileSync(box(), `${old}${entry("first").slice(0, 20)}${"\0".repeat(12)}`);
     },
     mbox: old + entry("first"),
@@ -77,7 +84,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "when a reader has changed what followed",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(mark(), markText());
       writeFileSync(box(), `${old}From other\n\n`);
     },
     mbox: `${old}From other\n\n${entry("second")}`,
@@ -85,7 +92,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "at its end",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(mark(), markText());
       writeFileSync(box(), old + entry("first"));
     },
     mbox: old + entry("first"),
@@ -93,7 +100,7 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "at its end, when others have appended since",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\n`);
+      writeFileSync(mark(), markText());
       writeFileSync(box(), `${old}${entry("first")}From other\n\n`);
     },
     mbox: `${old}${entry("first")}From other\n\n`,
@@ -101,20 +108,20 @@ const interrupted: readonly { name: string; leave: () => void; mbox: string }[] 
   {
     name: "when it was done and a reader has removed it",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\ndone\n`);
+      writeFileSync(mark(), `${markText()}done\n`);
       writeFileSync(box(), "From x\n\n");
     },
     mbox: "From x\n\n",
   },
   {
     name: "when it was done and a reader has removed it from the end",
-    leave: () => writeFileSync(mark(), `${old.length}\nFrom first\ndone\n`),
+    leave: () => writeFileSync(mark(), `${markText()}done\n`),
     mbox: old,
   },
   {
     name: "by a power cut after it was done",
     leave: () => {
-      writeFileSync(mark(), `${old.length}\nFrom first\ndone\n`);
+      writeFileSync(mark(), `${markText()}done\n`);
       writeFileSync(box(), old + entry("first").slice(0, 30));
     },
     mbox: old + entry("first"),
@@ -131,8 +138,110 @@ for (const { name, leave, mbox } of interrupted) {
   });
 }
 
+/** What another delivery has left whose process died, as it is when ours comes. */
+const left = [
+  { name: "a part of its entry", box: old + entry("other").slice(0, 25), now: old },
+  { name: "the beginning of its From_ line", box: `${old}Fro`, now: old },
+  { name: "zeros", box: `${old}From \0\0\0\0\0\0\0\0`, now: old },
+  {
+    name: "all of its entry, the end in zeros",
+    box: `${old}${entry("other").slice(0, -9)}${"\0".repeat(9)}`,
+    now: old,
+  },
+  { name: "nothing yet", box: old, now: old },
+  { name: "all of its entry", box: old + entry("other") },
+  { name: "a part, and another program has added to it", box: `${old}${entry("other").slice(0, 25)}\nFrom x\n\ny\n\n` },
+  { name: "a part, and a reader has put something else there", box: `${old}From them\n\ny\n\n` },
+  { name: "a part, and a reader has made the mbox shorter", box: "From them\n\ny\n\n" },
+];
+for (const { name, box: before, now = before } of left) {
+  test(`appendOnce() cuts off what another delivery has left: ${name}`, async () => {
+    writeFileSync(box(), before, "latin1");
+    const other = join(folder, ".postern-other.q");
+    writeFileSync(other, markText("other"));
+    const sound = new Set<string>();
+    const signal = AbortSignal.timeout(60_000);
+    const ours = await appendOnce(realGround(), sound, deliveryOf("ours", mark(), [other]), signal);
+    assert.equal(ours.kind, "done");
+    assert.equal(text(), now + entry("ours"));
+    const again = await appendOnce(realGround(), sound, deliveryOf("again", other, [mark()]), signal);
+    assert.equal(again.kind, "done");
+    const isThere = before.includes(entry("other"));
+    assert.equal(text(), now + entry("ours") + (isThere ? "" : entry("again")));
+  });
+}
+
+test("appendOnce() cuts off nothing of a later delivery, though it begins with the same From_ line", async () => {
+  writeFileSync(box(), old);
+  const first = join(folder, ".postern-first.q");
+  const full = {
+    ...deliveryOf("same", first),
+    content: {
+      octets: 1_000,
+      *pieces() {
+        if (existsSync(first)) throw Object.assign(new Error("no more"), { code: "ENOSPC" });
+        yield Buffer.alloc(1_000, "x");
+      },
+    },
+  };
+  const signal = AbortSignal.timeout(60_000);
+  assert.equal((await appendOnce(realGround(), new Set(), full, signal)).kind, "temporary");
+  for (const date of ["same", "later"]) {
+    const fresh = new Set<string>();
+    const next = await appendOnce(
+      realGround(),
+      fresh,
+      deliveryOf(date, join(folder, `.postern-${date}.q`), [first]),
+      signal,
+    );
+    assert.equal(next.kind, "done");
+  }
+  assert.equal(text(), old + entry("same") + entry("later"));
+});
+
+test("appendOnce() looks for what was left when it takes over a lock, also in an mbox that it knows", async () => {
+  const signal = AbortSignal.timeout(60_000);
+  const sound = new Set([box()]);
+  writeFileSync(box(), old + entry("other").slice(0, 25));
+  const other = join(folder, ".postern-other.q");
+  writeFileSync(other, markText("other"));
+  writeFileSync(`${box()}.lock`, `postern deliver 1 ${hostname()}\n`);
+  utimesSync(`${box()}.lock`, 1, 1);
+  const ground = { ...realGround(), wait: () => Promise.resolve() };
+  const result = await appendOnce(ground, sound, deliveryOf("ours", mark(), [other]), signal);
+  assert.equal(result.kind, "done");
+  assert.equal(text(), old + entry("ours"));
+});
+
+test("appendOnce() adds nothing behind what it could not cut off, until it can", async () => {
+  writeFileSync(box(), old);
+  const sound = new Set<string>();
+  const signal = AbortSignal.timeout(60_000);
+  let isBroken = true;
+  const fail = (): never => {
+    throw Object.assign(new Error("broken"), { code: "EIO" });
+  };
+  const files: Files = {
+    ...nodeFiles,
+    writev: (fd, pieces) =>
+      isBroken ? nodeFiles.writev(fd, pieces.slice(0, 2)) && fail() : nodeFiles.writev(fd, pieces),
+    truncate: (fd, octets) => (isBroken ? fail() : nodeFiles.truncate(fd, octets)),
+  };
+  const ground = { ...realGround(), files };
+  const first = join(folder, ".postern-first.q");
+  assert.equal((await appendOnce(ground, sound, deliveryOf("first", first), signal)).kind, "temporary");
+  const torn = text();
+  assert.notEqual(torn, old);
+  const next = deliveryOf("next", mark(), [first]);
+  assert.equal((await appendOnce(ground, sound, next, signal)).kind, "temporary");
+  assert.equal(text(), torn);
+  isBroken = false;
+  assert.equal((await appendOnce(ground, sound, next, signal)).kind, "done");
+  assert.equal(text(), old + entry("next"));
+});
+
 test("appendOnce() that finds its message whole remembers it, should a reader take it away", async () => {
-  writeFileSync(mark(), `${old.length}\nFrom first\ndo`);
+  writeFileSync(mark(), `${markText()}do`);
   writeFileSync(box(), old + entry("first"));
   assert.equal(await append("second"), "done");
   writeFileSync(box(), old);
@@ -165,36 +274,6 @@ test("appendOnce() gives up waiting when it is told to stop", async () => {
   await assert.rejects(append("first", AbortSignal.abort()), { name: "AbortError" });
 });
 
-const locks = [
-  { name: "another's", text: "12345", ageS: 20, taken: true },
-  { name: "another's that is very old", text: "12345", ageS: 301, taken: false },
-  { name: "a worker's that appends", text: `postern deliver 1 ${hostname()}\n`, ageS: 1, taken: true },
-  { name: "a worker's that must have been killed", text: `postern deliver 1 ${hostname()}\n`, ageS: 11, taken: false },
-  {
-    name: "our own, which could not be removed",
-    text: `postern deliver ${process.pid} ${hostname()}\n`,
-    ageS: 20,
-    taken: false,
-  },
-];
-for (const { name, text: content, ageS, taken } of locks) {
-  test(`tryLock() finds a lock that is ${name} ${taken ? "taken" : "free"}`, () => {
-    const lock = `${box()}.lock`;
-    writeFileSync(lock, content);
-    const thenS = Date.now() / 1_000 - ageS;
-    utimesSync(lock, thenS, thenS);
-    const result = tryLock(realGround(), box());
-    assert.equal(result === "taken", taken);
-    if (result !== "taken" && result.kind === "done") result.value.release();
-    assert.equal(existsSync(lock), taken);
-  });
-}
-
-test("tryLock() goes without a lock where none can be made", () => {
-  const result = tryLock(realGround(), join(folder, "no", "such", "folder"));
-  assert.equal(result !== "taken" && result.kind === "done" && result.value.held, false);
-});
-
 test("§17.123 appendOnce() takes back what it wrote when the message breaks off", async () => {
   writeFileSync(box(), old);
   const content = {
@@ -205,22 +284,10 @@ test("§17.123 appendOnce() takes back what it wrote when the message breaks off
       yield Buffer.from("x".repeat(200_000));
     },
   };
-  const delivery = { line: "./box", path: box(), mark: mark(), fromLine: "From a\n", content };
-  const result = await appendOnce(realGround(), delivery, AbortSignal.timeout(1_000));
+  const delivery = { ...deliveryOf("a"), content };
+  const result = await appendOnce(realGround(), new Set(), delivery, AbortSignal.timeout(1_000));
   assert.equal(result.kind !== "done" && result.text, "Unable to write ./box: out of disk space. (#4.3.0)");
   assert.equal(text(), old);
   truncateSync(box(), 0);
   assert.equal(await append(), "done");
-});
-
-test("§17.122 waitForLock() gives up after 30 seconds, for now", async () => {
-  writeFileSync(`${box()}.lock`, "");
-  let waitedMs = 0;
-  const wait = async (ms: number): Promise<void> => {
-    waitedMs += ms;
-  };
-  const ground = { ...realGround(), wait };
-  const lock = await waitForLock(ground, box(), AbortSignal.timeout(60_000));
-  assert.equal(lock.kind === "temporary" && lock.text, "File has been locked for 30 seconds straight. (#4.3.0)");
-  assert.ok(waitedMs >= 30_000 && waitedMs < 31_000);
 });

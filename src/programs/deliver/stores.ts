@@ -11,7 +11,7 @@ import { type Copy, fileNameOf } from "../../services/maildir/name.ts";
 import { noteChange, type Room, roomIn } from "../../services/maildir/quota.ts";
 import { type Stored, storeOnce, wasBegun } from "../../services/maildir/store.ts";
 import type { Ground } from "./ground.ts";
-import { appendOnce } from "./mbox.ts";
+import { appendOnce, type SoundMboxes } from "./mbox.ts";
 
 /** One copy of a message on its way to the Maildir or mbox that a line names. */
 export interface StoredCopy {
@@ -37,6 +37,7 @@ export interface Store {
   readonly ground: Ground;
   /** A folder on each file system, kept open so that `local` can flush it. */
   readonly folders: ReadonlyMap<number, number>;
+  readonly soundMboxes: SoundMboxes;
   /** Clears old leftovers from a folder of marks, once in a while. */
   tidy(folder: string, nowMs: number, isOurs: (name: string) => boolean): void;
   /** As `roomIn`. That a Maildir has no quota is remembered for a while: most have none, and need not be asked. */
@@ -57,6 +58,7 @@ export function createStore(ground: Ground): Store {
   return {
     ground,
     folders,
+    soundMboxes: new Set(),
     tidy(folder, nowMs, isOurs) {
       const lastMs = tidiedMs.get(folder);
       if (lastMs !== undefined && nowMs - lastMs < staleAfterMs) return;
@@ -107,12 +109,20 @@ export function storeInMaildir(store: Store, copy: StoredCopy): Outcome<Stored> 
 export async function storeInMbox(store: Store, copy: StoredCopy, signal: AbortSignal): Promise<Outcome<Stored>> {
   store.tidy(copy.home, copy.nowMs, isMboxMark);
   const which = createHash("sha256").update(copy.path).digest("hex").slice(0, 16);
+  const ending = `.${which}.q`;
+  const mark = `${markPrefix}${fileNameOf(copy.name)}${ending}`;
+  const otherMarks = (): readonly string[] =>
+    [...store.ground.files.names(copy.home)]
+      .filter((name) => name.startsWith(markPrefix) && name.endsWith(ending) && name !== mark)
+      .map((name) => `${copy.home}/${name}`);
   const stored = await appendOnce(
     store.ground,
+    store.soundMboxes,
     {
       line: copy.line,
       path: copy.path,
-      mark: `${copy.home}/${markPrefix}${fileNameOf(copy.name)}.${which}.q`,
+      mark: `${copy.home}/${mark}`,
+      otherMarks,
       fromLine: fromLine(copy.reversePath, copy.nowMs),
       content: copy.content,
     },

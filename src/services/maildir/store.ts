@@ -150,7 +150,7 @@ function namesIn(files: Files, folder: string): readonly string[] {
 }
 
 /** Makes the mark as young as this attempt, for those who remove old files: linking changes the time of the inode. */
-function renew(files: Files, mark: string): void {
+export function renew(files: Files, mark: string): void {
   try {
     files.link(mark, `${mark}k`);
     files.unlink(`${mark}k`);

@@ -64,7 +64,7 @@ export class Oracle {
       for (const { path } of this.#files.list(folder)) {
         const isWanted = path === `${home}/.qmail` || this.#boxes.has(path);
         // Names that tell the age of a file, or the owner of a lock, may outlive a crash; they go when they are stale.
-        const isLeftover = /\.qk$|\/\.postern-lock-[0-9]+\.q$/.test(path);
+        const isLeftover = /\.qk$|\/\.postern-lock-[0-9]+\.mx\.example\.q$/.test(path);
         if (!isWanted && !isLeftover) this.fail(`${path} is left`);
       }
     }
