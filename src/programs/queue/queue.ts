@@ -128,8 +128,9 @@ class Watch {
   /** Times made by a clock that was ahead: nothing waits longer than it would have to by today's. */
   #clamp(): void {
     const { clock, settings, committer } = this.#core;
-    const latestMs = clock.wallMs() + longestWaitMs(settings.queuelifetime);
+    const nowMs = clock.wallMs();
+    const latestMs = nowMs + longestWaitMs(settings.queuelifetime);
     this.#core.step({ kind: "clamp", latestMs });
-    committer.require([{ kind: "clamp", latestMs }], () => this.#filler.lookAgain());
+    committer.require([{ kind: "clamp", nowMs, latestMs }], () => this.#filler.lookAgain());
   }
 }

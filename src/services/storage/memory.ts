@@ -1,12 +1,16 @@
 import { done, type Outcome } from "../../protocol/outcome.ts";
+import type { Options } from "../../protocol/wire/submission.ts";
 import { Sorted } from "./sorted.ts";
 import {
+  bornMs,
   type Change,
   type ChannelName,
   type Claim,
   type ClaimedRecipient,
   type Counts,
+  type Dsn,
   type FailedRecipient,
+  firstDueMs,
   type ListedMessage,
   type ListedRecipient,
   messageOctets,
@@ -22,14 +26,18 @@ interface Recipient {
   readonly forwardPath: string;
   readonly channel: ChannelName;
   readonly destination: string;
-  readonly arrivedMs: number;
+  arrivedMs: number;
   attempts: number;
   nextAttemptMs: number;
   dueMs: number | undefined;
   lastReply: string;
+  readonly dsn: Dsn | undefined;
 }
 interface Message extends StoredMessage {
+  arrivedMs: number;
+  options?: Options;
   held: boolean;
+  warned: boolean;
   readonly open: Map<number, Recipient>;
   readonly failures: FailedRecipient[];
 }
@@ -111,10 +119,11 @@ export class MemoryStorage implements Storage {
         return;
       }
       case "failed": {
-        const failures = this.#messages.get(change.message)?.failures;
+        const { failures, open } = this.#messages.get(change.message) ?? {};
+        const dsn = open?.get(change.number)?.dsn;
         if (!failures || !this.#finish(change.message, change.number)) return;
         const { number, forwardPath, status, text } = change;
-        failures.push({ sequence: failures.length + 1, number, forwardPath, status, text });
+        failures.push({ sequence: failures.length + 1, number, forwardPath, status, text, ...(dsn && { dsn }) });
         return;
       }
       case "end":
@@ -145,8 +154,13 @@ export class MemoryStorage implements Storage {
         this.#destination(change.channel, change.destination).notBeforeMs = 0;
         return;
       case "clamp":
-        this.#clamp(change.latestMs);
+        this.#clamp(change.nowMs, change.latestMs);
         return;
+      case "warned": {
+        const message = this.#messages.get(change.message);
+        if (message) message.warned = true;
+        return;
+      }
       case "clock":
         this.#clockMs = change.nowMs;
         return;
@@ -167,8 +181,10 @@ export class MemoryStorage implements Storage {
     if (chunk) this.#addChunk(message.body, chunk.number, chunk.octets);
     this.#incoming.delete(message.body);
     const open = new Map<number, Recipient>();
-    const { id, arrivedMs } = message;
-    for (const { number, forwardPath, channel, destination, claimed } of recipients) {
+    const { id } = message;
+    const arrivedMs = bornMs(message);
+    const dueMs = firstDueMs(message);
+    for (const { number, forwardPath, channel, destination, claimed, dsn } of recipients) {
       const recipient: Recipient = {
         message: id,
         number,
@@ -177,12 +193,13 @@ export class MemoryStorage implements Storage {
         destination,
         arrivedMs,
         attempts: 0,
-        nextAttemptMs: arrivedMs,
+        nextAttemptMs: dueMs,
         dueMs: undefined,
         lastReply: "",
+        dsn,
       };
       open.set(number, recipient);
-      if (!claimed) this.#setDue(recipient, arrivedMs);
+      if (!claimed) this.#setDue(recipient, dueMs);
     }
     if (message.body) this.#sharers.set(message.body, (this.#sharers.get(message.body) ?? 0) + 1);
     this.#ids.add(id);
@@ -190,6 +207,7 @@ export class MemoryStorage implements Storage {
       ...message,
       held: false,
       failed: false,
+      warned: false,
       remaining: recipients.length,
       open,
       failures: [],
@@ -255,8 +273,13 @@ export class MemoryStorage implements Storage {
     this.#bodies.delete(body);
   }
 
-  #clamp(latestMs: number): void {
-    for (const { open } of this.#messages.values()) {
+  #clamp(nowMs: number, latestMs: number): void {
+    for (const message of this.#messages.values()) {
+      const { options, open } = message;
+      if (options && options.holdUntilMs > nowMs) {
+        this.#clampHold(message, options, nowMs);
+        continue;
+      }
       for (const recipient of open.values()) {
         if (recipient.nextAttemptMs <= latestMs) continue;
         recipient.nextAttemptMs = latestMs;
@@ -265,6 +288,17 @@ export class MemoryStorage implements Storage {
     }
     for (const destination of this.#destinations.values()) {
       destination.notBeforeMs = Math.min(destination.notBeforeMs, latestMs);
+    }
+  }
+
+  #clampHold(message: Message, options: Options, nowMs: number): void {
+    if (message.arrivedMs <= nowMs) return;
+    const holdUntilMs = options.holdUntilMs - message.arrivedMs + nowMs;
+    message.arrivedMs = nowMs;
+    message.options = { ...options, holdUntilMs };
+    for (const recipient of message.open.values()) {
+      recipient.arrivedMs = recipient.nextAttemptMs = holdUntilMs;
+      if (recipient.dueMs !== undefined) this.#setDue(recipient, holdUntilMs);
     }
   }
 
@@ -299,8 +333,8 @@ export class MemoryStorage implements Storage {
 
   #take(recipient: Waiting): ClaimedRecipient {
     this.#setDue(recipient, undefined);
-    const { message, number, forwardPath, channel, destination, arrivedMs, attempts } = recipient;
-    return { message, number, forwardPath, channel, destination, arrivedMs, attempts };
+    const { message, number, forwardPath, channel, destination, arrivedMs, attempts, dsn } = recipient;
+    return { message, number, forwardPath, channel, destination, arrivedMs, attempts, ...(dsn && { dsn }) };
   }
 
   async nextDueMs(channel: ChannelName): Promise<Outcome<number | undefined>> {
@@ -336,6 +370,7 @@ export class MemoryStorage implements Storage {
         reversePath: message.reversePath,
         uid: message.uid,
         held: message.held,
+        ...(message.options && { options: message.options }),
         recipientCount: message.open.size,
         recipients: [...message.open.values()]
           .sort((a, b) => a.number - b.number)
@@ -384,4 +419,5 @@ const listed = ({ number, forwardPath, channel, destination, ...rest }: Recipien
   attempts: rest.attempts,
   nextAttemptMs: rest.nextAttemptMs,
   lastReply: rest.lastReply,
+  ...(rest.dsn && { dsn: rest.dsn }),
 });

@@ -49,7 +49,7 @@ function findDamage(file: string): string | undefined {
   const database = new DatabaseSync(file);
   try {
     database.exec("PRAGMA locking_mode = EXCLUSIVE"); // else a log needs a second file beside it, which needs room
-    const tables = ["message", "recipient", "destination", "failure"];
+    const tables = ["message", "recipient", "destination", "failure", "options", "dsn"];
     if (statSync(file).size <= maxCheckedOctets) tables.push("chunk");
     for (const table of tables) {
       const exists = database.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?").get(table);

@@ -1,5 +1,13 @@
 import { rowOf, rowsOf, type Statements } from "./sqlite-schema.ts";
-import { type Change, type ChannelName, maxChunks, messageOctets, type NewMessage } from "./storage.ts";
+import {
+  bornMs,
+  type Change,
+  type ChannelName,
+  firstDueMs,
+  maxChunks,
+  messageOctets,
+  type NewMessage,
+} from "./storage.ts";
 
 export const channelNumber = (channel: ChannelName): number => (channel === "local" ? 0 : 1);
 export const channelName = (number: number): ChannelName => (number === 0 ? "local" : "remote");
@@ -66,8 +74,10 @@ export function applyChange(s: Statements, change: Change): void {
       s.open.run(channelNumber(change.channel), change.destination, change.nowMs);
       return;
     case "clamp":
-      s.clamp.run(change.latestMs);
-      s.clampDestinations.run(change.latestMs);
+      clamp(s, change.nowMs, change.latestMs);
+      return;
+    case "warned":
+      s.warned.run(change.message);
       return;
     case "clock":
       s.setMeta.run("clock", change.nowMs);
@@ -85,20 +95,16 @@ function addMessage(s: Statements, change: Change & { kind: "message" }): void {
   if (chunk) s.addChunk.run(chunkId(message.body, chunk.number), chunk.octets);
   if (chunk && chunk.number > 0) s.dropIncoming.run(message.body);
   insertMessage(s, message, recipients.length);
-  for (const { number, forwardPath, channel, destination, claimed } of recipients) {
-    const due = claimed ? null : message.arrivedMs;
+  const asked = message.options !== undefined || recipients.some(({ dsn }) => dsn);
+  if (asked) addOptions(s, message);
+  const arrived = bornMs(message);
+  const next = firstDueMs(message);
+  for (const { number, forwardPath, channel, destination, claimed, dsn } of recipients) {
+    const due = claimed ? null : next;
     const channelAs = channelNumber(channel);
-    s.addRecipient.run(
-      message.id,
-      number,
-      forwardPath,
-      channelAs,
-      destination,
-      message.arrivedMs,
-      message.arrivedMs,
-      due,
-    );
+    s.addRecipient.run(message.id, number, forwardPath, channelAs, destination, arrived, next, due);
     if (due !== null) s.touchDestination.run(channelAs, destination, due);
+    if (dsn) s.addDsn.run(message.id, number, dsn.notify, dsn.originalRecipient);
   }
 }
 
@@ -118,6 +124,12 @@ function insertMessage(s: Statements, message: NewMessage, remaining: number): v
   );
 }
 
+/** A row without values says that there may be rows of recipients. */
+function addOptions(s: Statements, { id, options: o }: NewMessage): void {
+  const values = o ? [o.envelopeId, o.ret, o.flags, o.priority, o.holdUntilMs] : [null, null, null, null, null];
+  s.addOptions.run(id, ...values);
+}
+
 /** Changes when recipients are due, and sees to it that their destinations are looked at then. */
 function wait(s: Statements, statement: Statements[keyof Statements], ...values: (string | number)[]): void {
   for (const { channel, destination, due } of rowsOf<Moved>(statement, ...values)) {
@@ -125,12 +137,25 @@ function wait(s: Statements, statement: Statements[keyof Statements], ...values:
   }
 }
 
+function clamp(s: Statements, nowMs: number, latestMs: number): void {
+  for (const { message, holdUntilMs } of rowsOf<{ message: number; holdUntilMs: number }>(s.clampHolds, nowMs)) {
+    s.arrive.run(nowMs, message);
+    wait(s, s.wait, holdUntilMs, message);
+  }
+  s.clamp.run(latestMs, nowMs);
+  s.clampDestinations.run(latestMs);
+}
+
 function endMessage(s: Statements, id: number): void {
-  const ended = rowOf<{ body: number }>(s.dropMessage, id);
+  const ended = rowOf<{ body: number; asked: number }>(s.dropMessage, id);
   if (!ended) return;
   s.dropRecipients.run(id);
   s.dropFailures.run(id);
-  const { body } = ended;
+  const { body, asked } = ended;
+  if (asked) {
+    s.dropOptions.run(id);
+    s.dropDsn.run(id);
+  }
   if (body === 0 || s.isShared.get(body) || (body !== id && s.isOwned.get(body))) return;
   dropBody(s, body);
 }

@@ -1,8 +1,9 @@
 import { channelNumber } from "./sqlite-apply.ts";
 import { rowOf, rowsOf, type Statements } from "./sqlite-schema.ts";
+import { type DsnRow, dsnOf } from "./sqlite-wishes.ts";
 import { type ChannelName, type Claim, type ClaimedRecipient, type Overdue, skipMs } from "./storage.ts";
 
-interface DueRow {
+interface DueRow extends DsnRow {
   readonly message: number;
   readonly number: number;
   readonly forwardPath: string;
@@ -40,8 +41,9 @@ export function claimOverdue(s: Statements, overdue: Overdue): readonly ClaimedR
 }
 
 function take(s: Statements, claimed: ClaimedRecipient[], channel: ChannelName, rows: readonly DueRow[]): void {
-  for (const { arrived, ...row } of rows) {
-    s.claim.run(row.message, row.number);
-    claimed.push({ ...row, channel, arrivedMs: arrived });
+  for (const row of rows) {
+    const { message, number, forwardPath, destination, arrived, attempts } = row;
+    s.claim.run(message, number);
+    claimed.push({ message, number, forwardPath, channel, destination, arrivedMs: arrived, attempts, ...dsnOf(row) });
   }
 }

@@ -1,9 +1,20 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 
+/** Those that a file made by an earlier version does not have. */
+export const wishTables = (create: string): string => `
+  ${create}.options (
+    message INTEGER PRIMARY KEY, envelope_id TEXT, ret INTEGER, flags INTEGER, priority INTEGER, hold_until INTEGER,
+    warned INTEGER);
+  ${create}.dsn (
+    message INTEGER, number INTEGER, notify INTEGER, original_recipient TEXT,
+    PRIMARY KEY (message, number)) WITHOUT ROWID;
+`;
+
 /**
  * `chunk.id` is body * 65536 + number. `recipient.due` is the moment it may be claimed; NULL while it is claimed or held,
  * so that mail which goes straight through never touches the index. `destination` has a row for each destination with
- * something due, and for blocked ones: what is due now is a range read, however much waits.
+ * something due, and for blocked ones: what is due now is a range read, however much waits. `recipient.arrived` is when
+ * it began to age. `options` and `dsn` have rows only for what something was asked for, or was told to be late.
  */
 const schema = `
   CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -24,6 +35,7 @@ const schema = `
   CREATE TABLE IF NOT EXISTS failure (
     message INTEGER, sequence INTEGER, number INTEGER, forward_path TEXT, status TEXT, text TEXT,
     PRIMARY KEY (message, sequence)) WITHOUT ROWID;
+${wishTables("CREATE TABLE IF NOT EXISTS main")}
 `;
 
 /** The log is brought into the file once in so many pages (16 MiB). */
@@ -64,11 +76,12 @@ export const forgetClaims = `
   COMMIT;
 `;
 
-const recipientColumns = "message, number, forward_path AS forwardPath, destination, arrived, attempts";
-const listedColumns =
-  "r.number, r.forward_path AS forwardPath, r.channel, r.destination, r.attempts, r.next_attempt AS nextAttemptMs, r.last_reply AS lastReply";
-const messageColumns =
-  "id, arrived AS arrivedMs, reverse_path AS reversePath, body_kind AS bodyKind, uid, prefix, body, body_octets AS bodyOctets, suffix, held, remaining, EXISTS (SELECT 1 FROM failure WHERE failure.message = message.id) AS failed";
+const dsnColumns = "d.notify, d.original_recipient AS originalRecipient";
+const recipientColumns = `r.message, r.number, r.forward_path AS forwardPath, r.destination, r.arrived, r.attempts, ${dsnColumns}`;
+const withDsn = "LEFT JOIN dsn d ON d.message = r.message AND d.number = r.number";
+const listedColumns = `r.number, r.forward_path AS forwardPath, r.channel, r.destination, r.attempts, r.next_attempt AS nextAttemptMs, r.last_reply AS lastReply, ${dsnColumns}`;
+const optionColumns = "o.envelope_id AS envelopeId, o.ret, o.flags, o.priority, o.hold_until AS holdUntilMs";
+const messageColumns = `id, arrived AS arrivedMs, reverse_path AS reversePath, body_kind AS bodyKind, uid, prefix, body, body_octets AS bodyOctets, suffix, held, remaining, EXISTS (SELECT 1 FROM failure WHERE failure.message = id) AS failed, o.warned, ${optionColumns}`;
 const dueUnlessHeld = "CASE WHEN (SELECT held FROM message WHERE id = message) THEN NULL ELSE ?1 END";
 
 const texts = {
@@ -86,6 +99,10 @@ const texts = {
 
   addMessage: "INSERT OR REPLACE INTO message VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
   addRecipient: "INSERT OR REPLACE INTO recipient VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?, '')",
+  addOptions: "INSERT OR REPLACE INTO options VALUES (?, ?, ?, ?, ?, ?, 0)",
+  addDsn: "INSERT OR REPLACE INTO dsn VALUES (?, ?, ?, ?)",
+  warned: `INSERT INTO options (message, warned) SELECT id, 1 FROM message WHERE id = ?
+    ON CONFLICT DO UPDATE SET warned = 1`,
   touchDestination:
     "INSERT INTO destination VALUES (?, ?, ?, 0) ON CONFLICT DO UPDATE SET due = max(blocked, min(due, excluded.due))",
 
@@ -100,7 +117,10 @@ const texts = {
 
   dropRecipients: "DELETE FROM recipient WHERE message = ?",
   dropFailures: "DELETE FROM failure WHERE message = ?",
-  dropMessage: "DELETE FROM message WHERE id = ? RETURNING body",
+  dropMessage: `DELETE FROM message WHERE id = ? RETURNING body,
+    EXISTS (SELECT 1 FROM options WHERE options.message = id) AS asked`,
+  dropOptions: "DELETE FROM options WHERE message = ?",
+  dropDsn: "DELETE FROM dsn WHERE message = ?",
   isOwned: "SELECT 1 FROM message WHERE id = ? AND body = id",
   isShared: "SELECT 1 FROM message WHERE body = ? AND body <> id LIMIT 1",
 
@@ -112,14 +132,19 @@ const texts = {
     RETURNING channel, destination, due`,
   block: "INSERT INTO destination VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET due = max(?3, due), blocked = ?3",
   open: "UPDATE destination SET due = min(due, ?3), blocked = 0 WHERE channel = ?1 AND name = ?2",
-  clamp:
-    "UPDATE recipient SET next_attempt = ?1, due = CASE WHEN due IS NULL THEN NULL ELSE ?1 END WHERE next_attempt > ?1",
+  clamp: `UPDATE recipient SET next_attempt = ?1, due = CASE WHEN due IS NULL THEN NULL ELSE ?1 END
+    WHERE next_attempt > ?1 AND message NOT IN (SELECT message FROM options WHERE hold_until > ?2)`,
+  clampHolds: `UPDATE options SET hold_until = hold_until - arrived + ?1 FROM message
+    WHERE id = options.message AND hold_until > ?1 AND arrived > ?1 RETURNING options.message, hold_until AS holdUntilMs`,
+  arrive: "UPDATE message SET arrived = ? WHERE id = ?",
+  wait: `UPDATE recipient SET arrived = ?1, next_attempt = ?1, due = CASE WHEN due IS NULL THEN NULL ELSE ?1 END
+    WHERE message = ?2 RETURNING channel, destination, due`,
   clampDestinations: "UPDATE destination SET due = min(due, ?1), blocked = min(blocked, ?1) WHERE due > ?1",
 
   dueDestinations: "SELECT name FROM destination WHERE channel = ? AND due <= ? ORDER BY due LIMIT ?",
-  dueRecipients: `SELECT ${recipientColumns} FROM recipient
+  dueRecipients: `SELECT ${recipientColumns} FROM recipient r ${withDsn}
     WHERE channel = ? AND destination = ? AND due <= ? ORDER BY due LIMIT ?`,
-  overdueRecipients: `SELECT ${recipientColumns} FROM recipient
+  overdueRecipients: `SELECT ${recipientColumns} FROM recipient r ${withDsn}
     WHERE channel = ? AND destination = ? AND due <= ? AND arrived < ? ORDER BY due LIMIT ?`,
   claim: "UPDATE recipient SET due = NULL WHERE message = ? AND number = ?",
   firstDue: "SELECT min(due) AS due FROM recipient WHERE channel = ? AND destination = ? AND due IS NOT NULL",
@@ -128,17 +153,20 @@ const texts = {
   dropDestination: "DELETE FROM destination WHERE channel = ? AND name = ?",
   nextDue: "SELECT min(due) AS due FROM destination WHERE channel = ?",
 
-  message: `SELECT ${messageColumns} FROM message WHERE id = ?`,
+  message: `SELECT ${messageColumns} FROM message LEFT JOIN options o ON o.message = id WHERE id = ?`,
   chunk: "SELECT octets FROM chunk WHERE id = ?",
-  failures: `SELECT sequence, number, forward_path AS forwardPath, status, text FROM failure
-    WHERE message = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
+  failures: `SELECT sequence, r.number, forward_path AS forwardPath, status, text, ${dsnColumns} FROM failure r ${withDsn}
+    WHERE r.message = ? AND sequence > ? ORDER BY sequence LIMIT ?`,
   list: `SELECT m.id, m.arrived AS arrivedMs, m.octets, m.reverse_path AS reversePath, m.uid, m.held,
-    m.remaining AS recipientCount, ${listedColumns}
+    m.remaining AS recipientCount, ${optionColumns}, ${listedColumns}
     FROM (SELECT * FROM message WHERE id > ?1 ORDER BY id LIMIT ?2) m
+    LEFT JOIN options o ON o.message = m.id
     LEFT JOIN recipient r ON r.message = m.id AND (m.remaining <= ?3 OR r.number IN
       (SELECT number FROM recipient WHERE message = m.id ORDER BY number LIMIT ?3))
+    ${withDsn}
     ORDER BY m.id, r.number`,
-  recipients: `SELECT ${listedColumns} FROM recipient r WHERE message = ? AND number > ? ORDER BY number LIMIT ?`,
+  recipients: `SELECT ${listedColumns} FROM recipient r ${withDsn}
+    WHERE r.message = ? AND r.number > ? ORDER BY r.number LIMIT ?`,
   freePages: "SELECT freelist_count AS pages FROM pragma_freelist_count",
   counts:
     "SELECT count(*) AS messages, coalesce(sum(remaining), 0) AS recipients, coalesce(sum(held), 0) AS held FROM message",

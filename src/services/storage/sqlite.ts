@@ -15,6 +15,7 @@ import {
   rowsOf,
   type Statements,
 } from "./sqlite-schema.ts";
+import { type DsnRow, dsnOf, type OptionsRow, optionsOf } from "./sqlite-wishes.ts";
 import type {
   Change,
   ChannelName,
@@ -49,7 +50,10 @@ interface Opened {
   readonly database: DatabaseSync;
   readonly s: Statements;
 }
-type MessageRow = Omit<StoredMessage, "held" | "failed"> & { readonly held: number; readonly failed: number };
+type Numbers<Names extends string> = { readonly [Name in Names]: number };
+export type MessageRow = Omit<StoredMessage, "held" | "failed" | "warned" | "options"> &
+  Numbers<"held" | "failed" | "warned"> &
+  OptionsRow;
 type ListRow = [
   id: number,
   arrivedMs: number,
@@ -58,6 +62,11 @@ type ListRow = [
   uid: number,
   held: number,
   recipientCount: number,
+  envelopeId: string,
+  ret: number | null,
+  flags: number,
+  priority: number,
+  holdUntilMs: number,
   number: number | null,
   forwardPath: string,
   channel: number,
@@ -65,8 +74,10 @@ type ListRow = [
   attempts: number,
   nextAttemptMs: number,
   lastReply: string,
+  notify: number | null,
+  originalRecipient: string,
 ];
-type ListedRecipientRow = Omit<ListedRecipient, "channel"> & { readonly channel: number };
+export type ListedRecipientRow = Omit<ListedRecipient, "channel" | "dsn"> & Numbers<"channel"> & DsnRow;
 
 class SqliteStorage implements Storage {
   readonly #file: string;
@@ -157,7 +168,7 @@ class SqliteStorage implements Storage {
   message(id: number): Promise<Outcome<StoredMessage | undefined>> {
     return this.#read((s) => {
       const row = rowOf<MessageRow>(s.message, id);
-      return row && Object.assign(row, { held: row.held === 1, failed: row.failed === 1 });
+      return row && stored(row);
     });
   }
   chunk(body: number, number: number): Promise<Outcome<Uint8Array | undefined>> {
@@ -171,7 +182,12 @@ class SqliteStorage implements Storage {
     });
   }
   failures(message: number, sequence: number, limit: number): Promise<Outcome<readonly FailedRecipient[]>> {
-    return this.#read((s) => rowsOf<FailedRecipient>(s.failures, message, sequence, limit));
+    return this.#read((s) =>
+      rowsOf<Omit<FailedRecipient, "dsn"> & DsnRow>(s.failures, message, sequence, limit).map((row) => {
+        const { sequence, number, forwardPath, status, text } = row;
+        return { sequence, number, forwardPath, status, text, ...dsnOf(row) };
+      }),
+    );
   }
   list(after: number, limit: number, recipients: number): Promise<Outcome<readonly ListedMessage[]>> {
     return this.#read((s) => gather(rowsOf<ListRow>(s.list, after, limit, recipients)));
@@ -311,25 +327,35 @@ function failed(what: string, error: unknown) {
   return temporary("3.1", `cannot ${what} the queue: ${why}`);
 }
 
-const listed = ({ channel, ...row }: ListedRecipientRow): ListedRecipient => ({
-  ...row,
-  channel: channelName(channel),
-});
+/** What is stored of a message, of a row as its statement gives it. */
+export function stored(row: MessageRow): StoredMessage {
+  const { envelopeId: _1, ret: _2, flags: _3, priority: _4, holdUntilMs: _5, held, failed, warned, ...rest } = row;
+  return { ...rest, held: held === 1, failed: failed === 1, warned: warned === 1, ...optionsOf(row) };
+}
 
-/** Rows come as tuples, and nothing is spread: a listing goes through the whole queue. */
+const listed = (row: ListedRecipientRow): ListedRecipient => {
+  const { number, forwardPath, channel, destination, attempts, nextAttemptMs, lastReply } = row;
+  const name = channelName(channel);
+  return { number, forwardPath, channel: name, destination, attempts, nextAttemptMs, lastReply, ...dsnOf(row) };
+};
+
+/** Rows come as tuples, and little is spread: a listing goes through the whole queue. */
 function gather(rows: readonly ListRow[]): readonly ListedMessage[] {
   const messages: (ListedMessage & { recipients: ListedRecipient[] })[] = [];
   for (const row of rows) {
-    const [id, arrivedMs, octets, reversePath, uid, held, recipientCount, number, ...recipient] = row;
+    const [id, arrivedMs, octets, reversePath, uid, held, recipientCount, ...more] = row;
+    const [envelopeId, ret, flags, priority, holdUntilMs, number, ...recipient] = more;
     let message = messages.at(-1);
     if (message?.id !== id) {
-      message = { id, arrivedMs, octets, reversePath, uid, held: held === 1, recipientCount, recipients: [] };
+      const asked = optionsOf({ envelopeId, ret, flags, priority, holdUntilMs });
+      message = { id, arrivedMs, octets, reversePath, uid, held: held === 1, ...asked, recipientCount, recipients: [] };
       messages.push(message);
     }
     if (number === null) continue;
-    const [forwardPath, channel, destination, attempts, nextAttemptMs, lastReply] = recipient;
-    const name = channelName(channel);
-    message.recipients.push({ number, forwardPath, channel: name, destination, attempts, nextAttemptMs, lastReply });
+    const [forwardPath, channel, destination, attempts, nextAttemptMs, lastReply, notify, originalRecipient] =
+      recipient;
+    const columns = { number, forwardPath, channel, destination, attempts, nextAttemptMs, lastReply };
+    message.recipients.push(listed({ ...columns, notify, originalRecipient }));
   }
   return messages;
 }

@@ -123,6 +123,50 @@ test("openSqliteStorage() takes over what can be read of a damaged file", async 
   await storage.close();
 });
 
+test("openSqliteStorage() opens a file of before anything could be asked for", async () => {
+  const place = folder();
+  const before = await openIn(place);
+  value(await before.apply([messageTo(1, ["a.org"])]));
+  await before.close();
+  forgetTables(place, ["options", "dsn"]);
+  const storage = await openIn(place);
+  assert.equal(value(await storage.list(0, 9, 9)).length, 1);
+  value(await storage.apply([messageTo(2, ["a.org"], { dsn: { notify: 1, originalRecipient: "" } })]));
+  value(await storage.apply([{ kind: "end", message: 1 }]));
+  assert.equal(value(await storage.list(0, 9, 9))[0]?.recipients[0]?.dsn?.notify, 1);
+  await storage.close();
+});
+
+for (const missing of [[], ["dsn"], ["options"]]) {
+  test(`openSqliteStorage() takes wishes over from a damaged file, and mail without [${missing}] as well`, async () => {
+    const place = folder();
+    const before = await openIn(place);
+    const asked = { envelopeId: "id", ret: 1, flags: 2, priority: 9, holdUntilMs: 0 };
+    const dsn = { notify: 1, originalRecipient: "rfc822;x" };
+    for (let id = 1; id <= 400; id++) value(await before.apply([messageTo(id, ["a.org"], { asked, dsn })]));
+    value(await before.apply([{ kind: "warned", message: 1 }]));
+    await before.close();
+    damagePages(place);
+    forgetTables(place, missing);
+    const { storage } = value(await openSqliteStorage(place, at));
+    const saved = value(await storage.list(0, 1_000, 9));
+    assert.ok(saved.length > 100 && saved.length < 400, `${saved.length} messages were saved`);
+    const isWhole = missing.length === 0;
+    for (const { options, recipients } of saved) {
+      assert.deepEqual([options, recipients[0]?.dsn], isWhole ? [asked, dsn] : [undefined, undefined]);
+    }
+    const first = saved[0]?.id ?? 0;
+    assert.equal(value(await storage.message(first))?.warned, isWhole);
+    await storage.close();
+  });
+}
+
+function forgetTables(place: string, tables: readonly string[]): void {
+  const file = new DatabaseSync(databaseFile(place));
+  for (const table of tables) file.exec(`DROP TABLE ${table}`);
+  file.close();
+}
+
 /** Overwrites a page in the middle of the messages. */
 function damagePages(place: string): void {
   const file = new DatabaseSync(databaseFile(place));

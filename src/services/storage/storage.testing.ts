@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Outcome } from "../../protocol/outcome.ts";
-import type { Change, ClaimedRecipient, NewRecipient, Storage } from "./storage.ts";
+import type { Options } from "../../protocol/wire/submission.ts";
+import type { Change, ClaimedRecipient, Dsn, NewRecipient, Storage } from "./storage.ts";
 
 /** How the suite makes a store, and what a crash followed by a start makes of it. */
 export interface StorageUnderTest {
@@ -20,8 +21,8 @@ export const at = 1_000_000;
 export function messageTo(
   id: number,
   destinations: readonly string[],
-  options: { claimed?: boolean; body?: number; arrivedMs?: number } = {},
-): Change {
+  options: { claimed?: boolean; body?: number; arrivedMs?: number; asked?: Options; dsn?: Dsn } = {},
+): Change & { kind: "message" } {
   const octets = Buffer.from(`body of ${id}\n`);
   const body = options.body ?? id;
   const recipients: NewRecipient[] = destinations.map((destination, number) => ({
@@ -30,6 +31,7 @@ export function messageTo(
     channel: "remote",
     destination,
     claimed: options.claimed ?? false,
+    ...(options.dsn && { dsn: options.dsn }),
   }));
   return {
     kind: "message",
@@ -43,6 +45,7 @@ export function messageTo(
       body,
       bodyOctets: octets.length,
       suffix: Buffer.from("S"),
+      ...(options.asked && { options: options.asked }),
     },
     recipients,
     ...(body === id && { chunk: { number: 0, octets } }),
@@ -216,7 +219,7 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
     value(
       await storage.apply([
         { ...deferred, nextAttemptMs: at * 1_000 },
-        { kind: "clamp", latestMs: at * 10 },
+        { kind: "clamp", nowMs: at, latestMs: at * 10 },
       ]),
     );
     assert.equal(value(await storage.nextDueMs("remote")), at * 10);
@@ -254,6 +257,112 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
     assert.equal(value(await storage.isMarked("here 2")), false);
     assert.ok(value(await storage.message(1)));
     await storage.close();
+  });
+
+  const asked: Options = { envelopeId: "QQ+3D1", ret: 2, flags: 3, priority: 12, holdUntilMs: 0 };
+  const dsn: Dsn = { notify: 7, originalRecipient: "rfc822;joe+40a.org" };
+
+  check("keeps what was asked for, also after a crash, until the message ends", async (before) => {
+    value(await before.apply([messageTo(1, ["a.org", "b.org"], { asked, dsn }), messageTo(2, ["c.org"])]));
+    value(await before.apply([messageTo(3, ["d.org"], { dsn })]));
+    const storage = await crash(before);
+    assert.deepEqual(value(await storage.message(1))?.options, asked);
+    for (const id of [2, 3]) assert.equal(value(await storage.message(id))?.options, undefined);
+    const listed = value(await storage.list(0, 9, 9));
+    assert.deepEqual(
+      listed.map(({ options, recipients }) => [options, recipients.map((recipient) => recipient.dsn)]),
+      [
+        [asked, [dsn, dsn]],
+        [undefined, [undefined]],
+        [undefined, [dsn]],
+      ],
+    );
+    assert.deepEqual(value(await storage.recipients(1, 0, 9))[0]?.dsn, dsn);
+    const claimed = await claimAll(storage, at);
+    assert.deepEqual(claimed.map((recipient) => [recipient.message, recipient.dsn]).sort(), [
+      [1, dsn],
+      [1, dsn],
+      [2, undefined],
+      [3, dsn],
+    ]);
+    const failed = { kind: "failed", number: 0, forwardPath: "x", status: "1.1", text: "no" } as const;
+    value(await storage.apply([1, 2].map((message) => ({ ...failed, message }))));
+    assert.deepEqual(value(await storage.failures(1, 0, 9))[0]?.dsn, dsn);
+    assert.equal(value(await storage.failures(2, 0, 9))[0]?.dsn, undefined);
+    value(await storage.apply([1, 3].map((message) => ({ kind: "end", message }) as const)));
+    value(await storage.apply([messageTo(1, ["a.org"]), messageTo(3, ["a.org"])]));
+    assert.equal(value(await storage.message(1))?.options, undefined);
+    assert.deepEqual(
+      (await claimAll(storage, at)).map((recipient) => recipient.dsn),
+      [undefined, undefined],
+    );
+    await storage.close();
+  });
+
+  check("remembers that a delay was reported, of any message that is there", async (before) => {
+    value(await before.apply([messageTo(1, ["a.org"]), messageTo(2, ["a.org"], { asked }), messageTo(3, ["a.org"])]));
+    value(await before.apply([1, 2, 9].map((message) => ({ kind: "warned", message }) as const)));
+    const storage = await crash(before);
+    const messages = [1, 2, 3].map(async (id) => value(await storage.message(id)));
+    const found = await Promise.all(messages);
+    assert.deepEqual(
+      found.map((message) => [message?.warned, message?.options]),
+      [
+        [true, undefined],
+        [true, asked],
+        [false, undefined],
+      ],
+    );
+    value(await storage.apply([messageTo(9, ["a.org"])]));
+    assert.equal(value(await storage.message(9))?.warned, false);
+    await storage.close();
+  });
+
+  const day = 86_400_000;
+  const later = { ...asked, holdUntilMs: at + day };
+
+  check("gives out nothing before it may be delivered, also after a crash; from then on it ages", async (before) => {
+    value(await before.apply([messageTo(1, ["a.org"], { asked: later }), messageTo(2, ["a.org"])]));
+    assert.deepEqual(names(await claimAll(before, at + day - 1)), ["2/0"]);
+    const storage = await crash(before);
+    value(await storage.apply([{ kind: "end", message: 2 }]));
+    assert.deepEqual(names(await claimAll(storage, at + day - 1)), []);
+    assert.equal(value(await storage.nextDueMs("remote")), at + day);
+    const overdue = { channel: "remote", destination: "a.org", nowMs: at + 2 * day, limit: 9 } as const;
+    assert.deepEqual(value(await storage.claimOverdue({ ...overdue, arrivedBeforeMs: at + day })), []);
+    const [claimed] = await claimAll(storage, at + day);
+    assert.deepEqual([claimed?.message, claimed?.arrivedMs], [1, at + day]);
+    await storage.close();
+  });
+
+  check("lets a clock that went back end no wait early, nor make it longer than it was to be", async (storage) => {
+    value(await storage.apply([messageTo(1, ["a.org"], { asked: later })]));
+    const clamp = (nowMs: number) => storage.apply([{ kind: "clamp", nowMs, latestMs: nowMs + 1_000 }]);
+    value(await clamp(at + 1_000)); // it came before: nothing to put right
+    assert.deepEqual(names(await claimAll(storage, at + day - 1)), []);
+    assert.equal(value(await storage.nextDueMs("remote")), at + day);
+    value(await clamp(at - 500_000)); // half an hour of the wait is over, however often the clock is looked at
+    value(await clamp(at - 400_000));
+    assert.deepEqual(names(await claimAll(storage, at - 500_000 + day - 1)), []);
+    assert.equal(value(await storage.message(1))?.options?.holdUntilMs, at - 500_000 + day);
+    assert.equal(value(await storage.message(1))?.arrivedMs, at - 500_000);
+    const [claimed] = await claimAll(storage, at - 500_000 + day);
+    assert.equal(claimed?.arrivedMs, at - 500_000 + day);
+    const deferred = { kind: "deferred", message: 1, number: 0, attempts: 1, lastReply: "" } as const;
+    value(await storage.apply([{ ...deferred, nextAttemptMs: at + 9 * day }]));
+    value(await clamp(at + day));
+    assert.equal(value(await storage.nextDueMs("remote")), at + day + 1_000);
+  });
+
+  check("gives out the important first, but not before what has waited for long", async (storage) => {
+    const old = messageTo(1, ["a.org"], { arrivedMs: at - 1_000_000 });
+    const low = messageTo(2, ["a.org"], { asked: { ...asked, priority: 3 } });
+    const normal = messageTo(3, ["a.org"]);
+    const high = messageTo(4, ["a.org"], { asked: { ...asked, priority: 12 } });
+    const highest = messageTo(5, ["a.org"], { asked: { ...asked, priority: 18 } });
+    const lately = messageTo(6, ["a.org"], { arrivedMs: at + 1, asked: { ...asked, priority: 18 } });
+    value(await storage.apply([old, low, normal, high, highest, lately]));
+    assert.deepEqual(names(await claimAll(storage, at)), ["5/0", "6/0", "1/0", "4/0", "2/0", "3/0"]);
   });
 
   check("remembers the clock across a crash", async (before) => {

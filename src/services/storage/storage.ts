@@ -1,4 +1,5 @@
 import type { Outcome } from "../../protocol/outcome.ts";
+import { noOptions, type Options } from "../../protocol/wire/submission.ts";
 
 /** Octets of each piece of a body but the last. */
 export const chunkOctets = 65_536;
@@ -6,6 +7,12 @@ export const chunkOctets = 65_536;
 export const maxChunks = 65_536;
 
 export type ChannelName = "local" | "remote";
+
+/** What it asked for one recipient (RFC 3461 §4.1, §4.2), as it came; fields as in `dsnRecipients` of wire/submission.ts. */
+export interface Dsn {
+  readonly notify: number;
+  readonly originalRecipient: string;
+}
 
 /** A message as the queue keeps it. Its octets are `prefix`, then the body, then `suffix`; several may share a body. */
 export interface NewMessage {
@@ -19,6 +26,8 @@ export interface NewMessage {
   readonly body: number;
   readonly bodyOctets: number;
   readonly suffix: Uint8Array;
+  /** Absent where nothing was asked for, as for most. */
+  readonly options?: Options;
 }
 
 export interface StoredMessage extends NewMessage {
@@ -27,11 +36,26 @@ export interface StoredMessage extends NewMessage {
   readonly remaining: number;
   /** Some recipient has failed for good. */
   readonly failed: boolean;
+  /** Its delay was reported. */
+  readonly warned: boolean;
 }
 
 /** How many octets of it are to be delivered. */
 export const messageOctets = (message: NewMessage): number =>
   message.prefix.length + message.bodyOctets + message.suffix.length;
+
+/** From when it ages: it is not delivered before (RFC 4865). */
+export const bornMs = ({ arrivedMs, options }: NewMessage): number => Math.max(arrivedMs, options?.holdUntilMs ?? 0);
+
+/** Each level above the normal one counts as so long a wait among what is due. So nothing waits for ever behind the important. */
+const priorityMs = 300_000;
+
+/** When its recipients are due for the first time. */
+export function firstDueMs(message: NewMessage): number {
+  const levels = (message.options?.priority ?? noOptions.priority) - noOptions.priority;
+  const born = bornMs(message);
+  return born > message.arrivedMs ? born : born - Math.max(0, levels) * priorityMs;
+}
 
 export interface NewRecipient {
   readonly number: number;
@@ -41,6 +65,7 @@ export interface NewRecipient {
   readonly destination: string;
   /** Ours from the start, in memory; else it waits to be claimed. */
   readonly claimed: boolean;
+  readonly dsn?: Dsn;
 }
 
 /** A recipient the caller has claimed. */
@@ -50,8 +75,10 @@ export interface ClaimedRecipient {
   readonly forwardPath: string;
   readonly channel: ChannelName;
   readonly destination: string;
+  /** From when it ages. */
   readonly arrivedMs: number;
   readonly attempts: number;
+  readonly dsn?: Dsn;
 }
 
 /** One thing to write down. Applied twice it does no more than once; for what does not exist it does nothing. */
@@ -67,6 +94,7 @@ export type Change =
       readonly recipients: readonly NewRecipient[];
       readonly chunk?: { readonly number: number; readonly octets: Uint8Array };
     }
+  /** Done with, and nothing of it comes into the bounce. */
   | { readonly kind: "delivered"; readonly message: number; readonly number: number }
   | {
       readonly kind: "deferred";
@@ -102,8 +130,13 @@ export type Change =
       readonly untilMs: number;
     }
   | { readonly kind: "open"; readonly channel: ChannelName; readonly destination: string; readonly nowMs: number }
-  /** The clock went back: nothing waits beyond `latestMs`. Goes through everything that waits. */
-  | { readonly kind: "clamp"; readonly latestMs: number }
+  /**
+   * The clock went back: nothing waits beyond `latestMs`. Goes through everything that waits. What is not to be delivered
+   * before some time waits for that, but no longer than it was to wait when it came: it counts as come at `nowMs`.
+   */
+  | { readonly kind: "clamp"; readonly nowMs: number; readonly latestMs: number }
+  /** Its delay was reported, which happens once. */
+  | { readonly kind: "warned"; readonly message: number }
   /** What the wall clock says, to recognise a jump across a restart. */
   | { readonly kind: "clock"; readonly nowMs: number }
   /** Something was done, for good: an import says so in the same batch as what it brings, and brings nothing twice. */
@@ -135,6 +168,7 @@ export interface FailedRecipient {
   readonly forwardPath: string;
   readonly status: string;
   readonly text: string;
+  readonly dsn?: Dsn;
 }
 
 export interface ListedRecipient {
@@ -145,6 +179,7 @@ export interface ListedRecipient {
   readonly attempts: number;
   readonly nextAttemptMs: number;
   readonly lastReply: string;
+  readonly dsn?: Dsn;
 }
 
 export interface ListedMessage {
@@ -154,6 +189,7 @@ export interface ListedMessage {
   readonly reversePath: string;
   readonly uid: number;
   readonly held: boolean;
+  readonly options?: Options;
   readonly recipientCount: number;
   /** The first few, by number. */
   readonly recipients: readonly ListedRecipient[];
