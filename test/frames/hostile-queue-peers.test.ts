@@ -36,6 +36,23 @@ const submits: readonly Kind[] = [
       bodyKind: source.below(256),
       uid: anyNumber(source),
     }),
+  (source, stream) => {
+    const forwardPaths = source.list(4, () => anyAddress(source));
+    const parallel = source.oneIn(4) ? source.list(3, () => "") : forwardPaths;
+    return submission.dsnRecipients.encode(stream, {
+      forwardPaths,
+      notify: parallel.map(() => source.pick([0, 1, 2, 4, 7, 8, source.oneIn(9) ? anyNumber(source) : 3])),
+      originalRecipients: forwardPaths.map(() => source.pick(["", "rfc822;a+40b", anyText(source).slice(0, 1_200)])),
+    });
+  },
+  (source, stream) =>
+    submission.options.encode(stream, {
+      envelopeId: source.pick(["", "QQ314159", anyText(source).slice(0, 1_200)]),
+      ret: source.below(source.oneIn(9) ? 256 : 3),
+      flags: source.below(source.oneIn(9) ? 256 : 4),
+      priority: source.below(source.oneIn(9) ? 256 : 19),
+      holdUntilMs: source.pick([0, 1, 1_700_000_060_000, 2 ** 53 - 1]),
+    }),
   (_, stream) => submission.abandon.encode(stream, {}),
   (source, stream) => submission.stored.encode(stream, { queueId: source.below(9) }),
   (source, stream) => submission.refused.encode(stream, { permanent: 1, status: "1.1", text: anyText(source) }),

@@ -1,5 +1,6 @@
 import type { QueueRecipient, QueueRow } from "../../services/operator-client/queue-row.ts";
 import { counted, formatDuration, formatOctets } from "./quantity.ts";
+import { dsnWords, optionWords } from "./queue-wishes.ts";
 import { type Column, renderTable } from "./table.ts";
 
 const columns: readonly Column[] = [
@@ -54,11 +55,13 @@ export function renderMessage(row: QueueRow, nowMs: number): string {
     `  from      <${row.reversePath}>`,
     `  arrived   ${new Date(row.arrivedMs).toISOString()}, ${formatDuration(nowMs - row.arrivedMs)} ago${submitter(row.uid)}`,
     `  size      ${row.octets} octets`,
+    ...(row.options ? [`  asked     ${optionWords(row.options, nowMs)}`] : []),
     `  to        ${counted(row.recipientCount, "recipient")}`,
   ];
   const recipients = row.recipients.flatMap((recipient) => [
     `  ${String(recipient.number).padStart(6)}  ${recipient.forwardPath}`,
     `          ${recipient.channel} ${recipient.destination}, ${stateOf(recipient, nowMs)}`,
+    ...(recipient.dsn ? [`          ${dsnWords(recipient.dsn)}`] : []),
     ...(recipient.lastReply === "" ? [] : [`          ${recipient.lastReply}`]),
   ]);
   return [...head, ...recipients].join("\n");

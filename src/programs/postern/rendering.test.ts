@@ -161,9 +161,26 @@ test("renderMessage() shows all of it", () => {
   );
 });
 
+test("renderMessage() shows what the sender asked for", () => {
+  const options = { envelopeId: "QQ314159", ret: 2, flags: 3, priority: 13, holdUntilMs: 7_200_000 };
+  const recipients = row.recipients.map((recipient) => ({
+    ...recipient,
+    dsn: { notify: 3, originalRecipient: "rfc822;joe+40x.example" },
+  }));
+  const lines = renderMessage({ ...row, options, recipients }, 600_000).split("\n");
+  assert.equal(
+    lines.find((line) => line.startsWith("  asked")),
+    "  asked     not before 1970-01-01T02:00:00.000Z; priority 4; TLS required; SMTPUTF8; reports return the header; envelope id QQ314159",
+  );
+  assert.ok(lines.includes("          report success, failure; originally to rfc822;joe+40x.example"));
+});
+
 test("parseQueueRow() makes something of anything", () => {
   assert.deepEqual(parseQueueRow("no row"), { ...parseQueueRow({}), recipients: [] });
   assert.deepEqual(parseQueueRow({ id: "7", recipients: [null] }).recipients.length, 1);
+  const { options, recipients } = parseQueueRow({ options: 5, recipients: [{ dsn: { notify: "x" } }] });
+  assert.deepEqual(options, { envelopeId: "", ret: 0, flags: 0, priority: 0, holdUntilMs: 0 });
+  assert.deepEqual(recipients[0]?.dsn, { notify: 0, originalRecipient: "" });
 });
 
 test("renderStatus() shows programs, walls that are not up, and listeners", () => {

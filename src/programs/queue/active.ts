@@ -1,9 +1,11 @@
 import type { Job } from "../../protocol/schedule/scheduler.ts";
 import { isVerp, xverpOf } from "../../protocol/verp.ts";
-import type { ClaimedRecipient, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
+import type { ClaimedRecipient, Dsn, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
 
 /** A recipient in memory. */
 export interface Entry extends Job {
+  /** What the client asked for it. */
+  readonly dsn: Dsn | undefined;
   /** Being delivered. */
   running: boolean;
   /** How often the delivering program died over it. */
@@ -20,6 +22,8 @@ export interface Active {
   remaining: number;
   /** Some failed for good. */
   failed: boolean;
+  /** Its delay was reported. */
+  warned: boolean;
   held: boolean;
   /** The operator deleted it while it was being delivered. */
   deleted: boolean;
@@ -72,13 +76,13 @@ export class ActiveMessages {
   addFresh(message: NewMessage, remaining: number, body: Buffer | undefined): Active {
     const keep = body !== undefined && this.#cachedOctets + body.length <= maxCachedOctets;
     if (keep) this.#cachedOctets += body.length;
-    const flags = { failed: false, held: false, deleted: false, body: keep ? body : undefined };
+    const flags = { failed: false, warned: false, held: false, deleted: false, body: keep ? body : undefined };
     return this.#add({ message, entries: new Map(), unwritten: 0, remaining, ...flags });
   }
 
   addStored(message: StoredMessage): Active {
-    const { remaining, held, failed } = message;
-    const flags = { failed, held, deleted: false, body: undefined };
+    const { remaining, held, failed, warned } = message;
+    const flags = { failed, warned, held, deleted: false, body: undefined };
     return this.#add({ message, entries: new Map(), unwritten: 0, remaining, ...flags });
   }
 
@@ -119,6 +123,7 @@ export function addEntry(active: Active, recipient: ClaimedRecipient): Entry {
     arrivedMs,
     attempts,
     shares: sharing(active.message.reversePath),
+    dsn: recipient.dsn,
     running: false,
     breaks: 0,
   };

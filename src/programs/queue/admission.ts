@@ -1,12 +1,14 @@
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
-import type { Change, NewMessage, NewRecipient } from "../../services/storage/storage.ts";
-import { messageOctets } from "../../services/storage/storage.ts";
+import type { Change, Dsn, NewMessage, NewRecipient } from "../../services/storage/storage.ts";
+import { bornMs, firstDueMs, messageOctets } from "../../services/storage/storage.ts";
 import { addEntry } from "./active.ts";
 import type { Core } from "./core.ts";
 
 /** A message to be queued: who it goes to, before any routing. */
 export interface Draft extends NewMessage {
   readonly forwardPaths: readonly string[];
+  /** By place in `forwardPaths`, for those that something was asked for. */
+  readonly dsns?: ReadonlyMap<number, Dsn>;
   /** The last piece of the body. */
   readonly chunk?: { readonly number: number; readonly octets: Buffer };
 }
@@ -32,8 +34,8 @@ export class Admissions {
 
   /** Routes a message. Recipients that fit stay in memory and are delivered at once; the others wait on disk. */
   plan(draft: Draft): Admission {
-    const { forwardPaths, chunk, ...message } = draft;
-    const recipients = this.#route(forwardPaths);
+    const { forwardPaths, dsns, chunk, ...message } = draft;
+    const recipients = this.#route(draft);
     if (recipients.length === 0) return this.#trash(message, chunk !== undefined && chunk.number > 0);
     return {
       changes: [{ kind: "message", message, recipients, ...(chunk && { chunk }) }],
@@ -59,16 +61,19 @@ export class Admissions {
     };
   }
 
-  #route(forwardPaths: readonly string[]): readonly NewRecipient[] {
+  #route(draft: Draft): readonly NewRecipient[] {
     const { router, scheduler, clock } = this.#core;
     const nowMs = clock.wallMs();
+    const isDue = bornMs(draft) <= nowMs;
     const recipients: NewRecipient[] = [];
-    for (const forwardPath of forwardPaths) {
+    for (const [place, forwardPath] of draft.forwardPaths.entries()) {
       const { channel, address, destination } = router.route(forwardPath);
       if (forwardPath.startsWith("@")) continue; // an empty local part is nobody
-      const claimed = scheduler.accepts(channel, destination, this.#reserved[channel], nowMs);
+      const claimed = isDue && scheduler.accepts(channel, destination, this.#reserved[channel], nowMs);
       if (claimed) this.#reserved[channel]++;
-      recipients.push({ number: recipients.length, forwardPath: address, channel, destination, claimed });
+      const dsn = draft.dsns?.get(place);
+      const number = recipients.length;
+      recipients.push({ number, forwardPath: address, channel, destination, claimed, ...(dsn && { dsn }) });
     }
     return recipients;
   }
@@ -85,10 +90,11 @@ export class Admissions {
 
   #deliver(message: NewMessage, recipients: readonly NewRecipient[], body: Buffer | undefined): void {
     const claimed = recipients.filter((recipient) => recipient.claimed);
-    for (const { channel, claimed } of recipients) if (!claimed) this.#core.waits(channel, message.arrivedMs);
+    for (const { channel, claimed } of recipients) if (!claimed) this.#core.waits(channel, firstDueMs(message));
     if (claimed.length === 0) return;
     const active = this.#core.active.addFresh(message, recipients.length, body);
-    const { id, arrivedMs } = message;
+    const { id } = message;
+    const arrivedMs = bornMs(message);
     const jobs = claimed.map((recipient) => addEntry(active, { ...recipient, message: id, arrivedMs, attempts: 0 }));
     this.#core.step({ kind: "claimed", jobs });
   }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { isEnvelopeAddress, maxAddressOctets } from "../../protocol/address.ts";
 import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
@@ -6,6 +7,8 @@ import {
   bodyType,
   commit,
   dsnRecipients,
+  noOptions,
+  type Options,
   open,
   options,
   recipients,
@@ -15,12 +18,16 @@ import {
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
-import { chunkOctets, maxChunks } from "../../services/storage/storage.ts";
+import { chunkOctets, type Dsn, maxChunks } from "../../services/storage/storage.ts";
 import type { Admissions } from "./admission.ts";
 import type { Core } from "./core.ts";
 import { Piece } from "./piece.ts";
+import { isPossible, readDsns } from "./wishes.ts";
 
 const maxRecipients = 100_000;
+/** Nobody may have us keep a message for longer before its first attempt (RFC 4865). */
+const maxHoldMs = 366 * 86_400_000;
+const maxBodyKind = 2;
 /** Messages of one peer on their way at once. */
 const maxStreams = 20_000;
 /** All envelopes and unwritten bodies on their way together; over it new ones are refused for now. */
@@ -48,6 +55,9 @@ interface Submission {
   /** Refused, abandoned or broken off: what is still under way means nothing. */
   ended: boolean;
   forwardPaths: string[];
+  /** By place in `forwardPaths`. */
+  readonly dsns: Map<number, Dsn>;
+  options: Options | undefined;
   heldOctets: number;
 }
 
@@ -101,13 +111,18 @@ export class Intake {
       }
       case dsnRecipients.type: {
         const fields = dsnRecipients.decode(payload);
-        return fields ? this.#recipients(submission, fields.forwardPaths, refuse) : "broken";
+        const dsns = fields && readDsns(fields);
+        return dsns ? this.#recipients(submission, fields.forwardPaths, refuse, dsns) : "broken";
       }
-      case options.type:
-        return options.decode(payload) ? undefined : "broken";
+      case options.type: {
+        const fields = options.decode(payload);
+        if (!fields || submission.options || !isPossible(fields)) return "broken";
+        submission.options = fields;
+        return this.#isTooLong(fields) ? refuse(heldTooLong) : undefined;
+      }
       case commit.type: {
         const fields = commit.decode(payload);
-        if (!fields) return "broken";
+        if (!fields || fields.bodyKind > maxBodyKind) return "broken";
         const wrong = this.#wrongCommit(fields.reversePath);
         if (wrong) return refuse(wrong);
         submissions.delete(stream);
@@ -199,16 +214,24 @@ export class Intake {
     submission: Submission,
     forwardPaths: readonly string[],
     refuse: (failure: Failure) => undefined,
+    dsns: readonly (Dsn | undefined)[] = [],
   ): undefined {
     if (submission.forwardPaths.length + forwardPaths.length > maxRecipients) {
       return refuse(permanent("5.3", `more than ${maxRecipients} recipients`));
     }
-    for (const forwardPath of forwardPaths) {
+    for (const [place, forwardPath] of forwardPaths.entries()) {
+      const dsn = dsns[place];
       if (!isEnvelopeAddress(forwardPath) || forwardPath === "") return refuse(badAddress);
-      if (!this.#hold(submission, forwardPath.length + addressCostOctets)) return refuse(crowded);
+      const dsnOctets = dsn ? dsn.originalRecipient.length + addressCostOctets : 0;
+      if (!this.#hold(submission, forwardPath.length + addressCostOctets + dsnOctets)) return refuse(crowded);
+      if (dsn) submission.dsns.set(submission.forwardPaths.length, dsn);
       submission.forwardPaths.push(forwardPath);
     }
     return undefined;
+  }
+
+  #isTooLong({ holdUntilMs }: Options): boolean {
+    return holdUntilMs > this.#core.clock.wallMs() + maxHoldMs;
   }
 
   #wrongCommit(reversePath: string): Failure | undefined {
@@ -223,7 +246,8 @@ export class Intake {
     send: (frame: Buffer) => void,
   ): void {
     const id = submission.id || this.#core.storage.nextId();
-    const { octets, chunks, forwardPaths } = submission;
+    const { octets, chunks, forwardPaths, dsns } = submission;
+    const asked = submission.options;
     const last = submission.piece.take();
     const admission = this.#admissions.plan({
       id,
@@ -236,6 +260,8 @@ export class Intake {
       bodyOctets: octets,
       suffix: nothing,
       forwardPaths,
+      dsns,
+      ...(asked && !isDeepStrictEqual(asked, noOptions) && { options: asked }),
       ...(last.length > 0 && { chunk: { number: chunks, octets: last } }),
     });
     this.#core.committer.offer(admission.changes, (outcome) => {
@@ -267,6 +293,7 @@ export class Intake {
 
 const nothing = new Uint8Array(0);
 const badAddress = permanent("1.3", `an address has control characters or more than ${maxAddressOctets} octets`);
+const heldTooLong = permanent("5.4", `a message is held for ${maxHoldMs / 86_400_000} days at most`);
 const crowded = temporary("3.1", "too much mail is coming in at once");
 
 const emptySubmission = (): Submission => ({
@@ -280,5 +307,7 @@ const emptySubmission = (): Submission => ({
   commit: undefined,
   ended: false,
   forwardPaths: [],
+  dsns: new Map(),
+  options: undefined,
   heldOctets: 0,
 });

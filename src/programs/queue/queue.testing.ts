@@ -12,7 +12,18 @@ import {
   settled,
 } from "../../protocol/wire/delivery.ts";
 import { createFrameReader, encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
-import { bodyType, commit, open, recipients, refused, stored } from "../../protocol/wire/submission.ts";
+import {
+  bodyType,
+  commit,
+  dsnRecipients,
+  noOptions,
+  type Options,
+  open,
+  options,
+  recipients,
+  refused,
+  stored,
+} from "../../protocol/wire/submission.ts";
 import type { ChannelEvents } from "../../services/channel/channel.ts";
 import type { Storage } from "../../services/storage/storage.ts";
 import type { Clock } from "./clock.ts";
@@ -116,6 +127,14 @@ export interface Handed {
   readonly refused: { permanent: number; status: string; text: string } | undefined;
 }
 
+/** What a client asks for beyond the envelope. */
+export interface Asked extends Partial<Options> {
+  readonly notify?: number;
+  readonly originalRecipient?: string;
+  readonly reversePath?: string;
+  readonly bodyKind?: number;
+}
+
 /** A receiving program. */
 export class Submitter extends FakePeer {
   #stream = 0;
@@ -135,6 +154,25 @@ export class Submitter extends FakePeer {
   submit(body: string, forwardPaths: readonly string[], reversePath?: string): number {
     const stream = this.begin(body, forwardPaths);
     this.commit(stream, reversePath);
+    return stream;
+  }
+
+  /** A message, with what is asked for it and for each of its recipients. */
+  ask(forwardPath: string | readonly string[], asked: Asked = {}, body = "Subject: asked\n\nbody\n"): number {
+    const { notify = 0, originalRecipient = "", reversePath = "sender@example.org", bodyKind = 0, ...rest } = asked;
+    const stream = ++this.#stream;
+    const forwardPaths = [forwardPath].flat();
+    this.send(
+      open.encode(stream, {}),
+      options.encode(stream, { ...noOptions, ...rest }),
+      encodeFrame(bodyType, stream, Buffer.from(body, "latin1")),
+      dsnRecipients.encode(stream, {
+        forwardPaths,
+        notify: forwardPaths.map(() => notify),
+        originalRecipients: forwardPaths.map(() => originalRecipient),
+      }),
+      commit.encode(stream, { reversePath, bodyKind, uid: 7 }),
+    );
     return stream;
   }
 

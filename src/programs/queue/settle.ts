@@ -1,6 +1,6 @@
 import { isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
-import type { Change, FailedRecipient } from "../../services/storage/storage.ts";
+import { bornMs, type Change, type FailedRecipient } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import type { Admission, Admissions } from "./admission.ts";
 import { type Composed, composeBounce, readFailures } from "./bounces.ts";
@@ -53,7 +53,7 @@ export class Settler {
     const settlement: Settlement = { changes: [], failures: [], admissions: [], due: [], final: false };
     const startedMs = Math.min(beganMs, this.#core.clock.wallMs());
     const { queuelifetime } = this.#core.settings;
-    const last = this.#core.trustsAges && isExpired(active.message.arrivedMs, startedMs, queuelifetime);
+    const last = this.#core.trustsAges && isExpired(bornMs(active.message), startedMs, queuelifetime);
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       const queued = this.#take(active, entry, verdict, reported, settlement);

@@ -1,3 +1,18 @@
+/** What the client asked for a recipient: who is told of what (RFC 3461), as the sum on the wire. */
+export interface QueueDsn {
+  readonly notify: number;
+  readonly originalRecipient: string;
+}
+
+/** What it asked for the message: fields as in `options` of protocol/wire/submission.ts. */
+export interface QueueOptions {
+  readonly envelopeId: string;
+  readonly ret: number;
+  readonly flags: number;
+  readonly priority: number;
+  readonly holdUntilMs: number;
+}
+
 /** One recipient of a message in the queue, as the operator sees it. */
 export interface QueueRecipient {
   readonly number: number;
@@ -9,6 +24,7 @@ export interface QueueRecipient {
   /** 0 when no attempt is planned. */
   readonly nextAttemptMs: number;
   readonly lastReply: string;
+  readonly dsn?: QueueDsn;
 }
 
 /** One message in the queue. A listing names at most a few of its recipients. */
@@ -19,6 +35,7 @@ export interface QueueRow {
   readonly reversePath: string;
   readonly uid: number;
   readonly held: boolean;
+  readonly options?: QueueOptions;
   readonly recipientCount: number;
   readonly recipients: readonly QueueRecipient[];
 }
@@ -34,6 +51,7 @@ export function parseQueueRow(row: unknown): QueueRow {
     reversePath: textOf(fields.reversePath),
     uid: numberOf(fields.uid),
     held: fields.held === true,
+    ...(fields.options !== undefined && { options: parseOptions(fields.options) }),
     recipientCount: numberOf(fields.recipientCount),
     recipients: recipients.map(parseRecipient),
   };
@@ -50,6 +68,23 @@ function parseRecipient(recipient: unknown): QueueRecipient {
     attempts: numberOf(fields.attempts),
     nextAttemptMs: numberOf(fields.nextAttemptMs),
     lastReply: textOf(fields.lastReply),
+    ...(fields.dsn !== undefined && { dsn: parseDsn(fields.dsn) }),
+  };
+}
+
+function parseDsn(dsn: unknown): QueueDsn {
+  const fields = fieldsOf(dsn);
+  return { notify: numberOf(fields.notify), originalRecipient: textOf(fields.originalRecipient) };
+}
+
+function parseOptions(options: unknown): QueueOptions {
+  const fields = fieldsOf(options);
+  return {
+    envelopeId: textOf(fields.envelopeId),
+    ret: numberOf(fields.ret),
+    flags: numberOf(fields.flags),
+    priority: numberOf(fields.priority),
+    holdUntilMs: numberOf(fields.holdUntilMs),
   };
 }
 
