@@ -70,6 +70,7 @@ export class Disk {
       failures: (message, sequence, limit) => read(() => memory.failures(message, sequence, limit)),
       list: (after, limit, recipients) => read(() => memory.list(after, limit, recipients)),
       recipients: (message, after, limit) => read(() => memory.recipients(message, after, limit)),
+      blocked: (nowMs, limit) => read(() => memory.blocked(nowMs, limit)),
       counts: () => read(() => memory.counts()),
       isMarked: (name) => read(() => memory.isMarked(name)),
       close: () => this.#wait(life),

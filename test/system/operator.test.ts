@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { postfixTool } from "../support/commands.ts";
+import { postfixTool, run } from "../support/commands.ts";
 import { without } from "../support/missing.ts";
-import { freePort, mailboxOf, readMaildir, runPostern, startServer, until } from "../support/server.ts";
+import { freePort, mailboxOf, readMaildir, runPostern, startServer, tree, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
+import { startSmtpPeer } from "../support/smtp-peer.ts";
 
 const json = (text: string) =>
   text
@@ -49,6 +50,25 @@ test("the operator sees, holds, releases and deletes what is queued, while it ru
   );
   assert.notEqual((await server.postern(["queue", "delete"])).code, 0);
   assert.equal((await server.postern(["queue", "delete", "999999"])).code, 1);
+});
+
+test("destinations left alone are shown, also by qmail-tcpto, and opened by qmail-tcpok", async () => {
+  const port = await freePort();
+  await using server = await startServer({ control: { smtproutes: `:127.0.0.1:${port}\n` } });
+  const client = await SmtpClient.open(server.smtpPort);
+  assert.match(await client.message("a@one.test", ["x@far.test"], "Subject: later\n\n"), /^250 /);
+  await client.quit();
+  await until("the destination to be left alone", async () =>
+    /^far\.test +remote +[0-9]+ (?:s|min)$/m.test((await server.postern(["queue", "blocked"])).stdout),
+  );
+  const tool = (name: string) => run(join(tree, "bin/qmail", name), [], "", { POSTERN_ROOT: server.root });
+  assert.match((await tool("qmail-tcpto")).stdout, /^far\.test left alone for [0-9]+ seconds more\n$/);
+  await using peer = await startSmtpPeer({ port });
+  assert.deepEqual(await tool("qmail-tcpok"), { code: 0, stdout: "", stderr: "" });
+  assert.equal((await tool("qmail-tcpto")).stdout, "");
+  assert.equal((await server.postern(["queue", "open"])).code, 1);
+  assert.equal((await server.postern(["queue", "retry", "--all"])).code, 0);
+  await until("the message", () => peer.received.length === 1);
 });
 
 test("a second start carries on with the same queue; retry delivers", async () => {

@@ -1,7 +1,7 @@
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { parseDuration } from "./quantity.ts";
 
-export const queueActions = ["count", "list", "show", "retry", "hold", "release", "delete"] as const;
+export const queueActions = ["count", "list", "show", "retry", "hold", "release", "delete", "blocked", "open"] as const;
 export type QueueAction = (typeof queueActions)[number];
 
 /** What the operator asks of `queue`. An empty filter means every message. */
@@ -53,7 +53,9 @@ export function queueRequest(command: QueueAction, ids: readonly string[], words
   if (!filtered && !words.all && (command === "delete" || command === "hold")) {
     return permanent("5.1", `${command} what? Name messages, or give a filter, or --all for every message`);
   }
-  if (command !== "list" && command !== "show") return done({ command, filter });
+  if ((command === "blocked" || command === "open") && Object.keys(filter).some((name) => name !== "destination"))
+    return permanent("5.1", `${command} takes no filter but --destination`);
+  if (command !== "list" && command !== "show" && command !== "blocked") return done({ command, filter });
   const limit = words.limit ?? String(usualLimit);
   if (!/^[0-9]{1,7}$/.test(limit) || Number(limit) > mostShown || Number(limit) === 0) {
     return permanent("5.1", `"${limit}" is not a number from 1 to ${mostShown}`);

@@ -1,4 +1,4 @@
-import type { QueueRecipient, QueueRow } from "../../services/operator-client/queue-row.ts";
+import type { BlockedRow, QueueRecipient, QueueRow } from "../../services/operator-client/queue-row.ts";
 import { counted, formatDuration, formatOctets } from "./quantity.ts";
 import { dsnWords, optionWords } from "./queue-wishes.ts";
 import { type Column, renderTable } from "./table.ts";
@@ -24,6 +24,15 @@ export function renderQueue(rows: readonly QueueRow[], nowMs: number, mostColumn
       recipientsOf(row),
       row.held ? "held" : stateAndReply(row.recipients[0], nowMs),
     ]),
+    mostColumns,
+  );
+}
+
+/** Destinations that are left alone, one a line. */
+export function renderBlocked(rows: readonly BlockedRow[], nowMs: number, mostColumns: number): string {
+  return renderTable(
+    [{ title: "DESTINATION", least: 16 }, { title: "CHANNEL" }, { title: "NEXT IN", align: "right" }],
+    rows.map(({ destination, channel, untilMs }) => [destination, channel, formatDuration(untilMs - nowMs)]),
     mostColumns,
   );
 }

@@ -1,11 +1,16 @@
 import type { Outcome } from "../../protocol/outcome.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
 import { type Answer, type Operator, openQueue } from "../../services/operator-client/operator-client.ts";
-import { parseQueueRow, type QueueRow } from "../../services/operator-client/queue-row.ts";
+import {
+  type BlockedRow,
+  parseBlockedRow,
+  parseQueueRow,
+  type QueueRow,
+} from "../../services/operator-client/queue-row.ts";
 import { type Command, complain, exitDone, exitNothing, readOptions, say, terminalColumns } from "./command.ts";
 import { counted } from "./quantity.ts";
 import { type QueueAction, type QueueRequest, queueActions, queueRequest } from "./queue-request.ts";
-import { renderMessage, renderQueue } from "./queue-table.ts";
+import { renderBlocked, renderMessage, renderQueue } from "./queue-table.ts";
 
 const usage = `usage: postern queue ACTION [ID ...] [FILTER] [--json] [--root DIR]
 
@@ -13,6 +18,7 @@ const usage = `usage: postern queue ACTION [ID ...] [FILTER] [--json] [--root DI
   count     how many there are            retry    have them tried now
   hold      stop trying them              release  try them again
   delete    remove them, without a bounce
+  blocked   destinations left alone       open     have these tried now
 
 Filters, all of which must match; without one, every message is meant (delete and hold then want --all):
   --id N[,N...]          --sender ADDRESS or @DOMAIN       --older-than 10m, 3h, 2d
@@ -51,7 +57,7 @@ export const command: Command = {
     const ended = await (values.json ? asJson : asText)(queue.value, request.value);
     queue.value.close();
     if (ended.kind !== "done") return complain(ended);
-    const isPlainList = action === "list" && Object.keys(request.value.filter).length === 0;
+    const isPlainList = (action === "list" || action === "blocked") && Object.keys(request.value.filter).length === 0;
     return ended.value > 0 || isPlainList || action === "count" ? exitDone : exitNothing;
   },
 };
@@ -80,6 +86,7 @@ const rowsTogether = 1_000;
 
 async function asText(queue: Operator, request: QueueRequest): Promise<Outcome<number>> {
   if (request.command === "count") return await ask(queue, request, (row) => say(describeCount(row)));
+  if (request.command === "blocked") return await showBlocked(queue, request);
   let rows: QueueRow[] = [];
   const print = (): void => {
     if (request.command === "list" && rows.length > 0) say(renderQueue(rows, Date.now(), terminalColumns()));
@@ -95,12 +102,20 @@ async function asText(queue: Operator, request: QueueRequest): Promise<Outcome<n
   return ended;
 }
 
+async function showBlocked(queue: Operator, request: QueueRequest): Promise<Outcome<number>> {
+  const rows: BlockedRow[] = [];
+  const ended = await ask(queue, request, (row) => rows.push(parseBlockedRow(row)));
+  say(rows.length > 0 ? renderBlocked(rows, Date.now(), terminalColumns()) : "no destination is left alone");
+  return ended;
+}
+
 function describeCount(row: unknown): string {
   const { messages, recipients, held, inFlight } = row as Readonly<Record<string, unknown>>;
   return `${counted(Number(messages), "message")}, ${counted(Number(recipients), "recipient")}, ${held} held, ${inFlight} in delivery`;
 }
 
 function summary({ command, filter, limit }: QueueRequest, count: number): string {
+  if (count === 0 && command === "open") return "no such destination is left alone";
   if (count === 0) return Object.keys(filter).length === 0 ? "the queue is empty" : "no message matches";
   switch (command) {
     case "list":
@@ -116,6 +131,9 @@ function summary({ command, filter, limit }: QueueRequest, count: number): strin
       return `${counted(count, "message")} released`;
     case "delete":
       return `${counted(count, "message")} deleted`;
+    case "open":
+      return `${counted(count, "destination")} to be tried now`;
+    case "blocked":
     case "count":
       return "";
     default:

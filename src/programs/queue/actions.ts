@@ -1,7 +1,11 @@
-import type { ListedMessage } from "../../services/storage/storage.ts";
+import type { BlockedDestination, ListedMessage } from "../../services/storage/storage.ts";
 import type { Core } from "./core.ts";
 
-export type Action = "retry" | "hold" | "release" | "delete";
+const actions = ["retry", "hold", "release", "delete"] as const;
+export type Action = (typeof actions)[number];
+export const isAction = (command: string): command is Action => actions.some((action) => action === command);
+
+type Destination = Pick<BlockedDestination, "channel" | "destination">;
 
 /** What the operator does to messages, whole messages at a time. Resolves when it is on disk. */
 export class Actions {
@@ -19,6 +23,17 @@ export class Actions {
       else if (action === "hold") this.#hold(message);
       else if (action === "release") this.#release(message);
       else this.#delete(message);
+    }
+    await this.#core.committer.flushed();
+  }
+
+  /** Destinations that were left alone are tried again. Resolves when that is on disk. */
+  async open(destinations: readonly Destination[]): Promise<void> {
+    for (const { channel, destination } of destinations) {
+      const event = { kind: "open", channel, destination } as const;
+      const nowMs = this.#core.clock.wallMs();
+      this.#core.step(event);
+      this.#core.committer.require([{ ...event, nowMs }], () => this.#core.waits(channel, nowMs));
     }
     await this.#core.committer.flushed();
   }

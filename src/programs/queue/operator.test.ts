@@ -110,6 +110,26 @@ test("operator retries now, also a blocked destination", async () => {
   assert.deepEqual((await ask({ command: "count" }))[0], { row: { messages: 0, recipients: 0, held: 0, inFlight: 0 } });
 });
 
+test("operator sees which destinations are left alone, and has them tried again", async () => {
+  const { ask, remote, clock } = await filled();
+  remote.fate = () => ({ letter: "Z", text: "gone\n", reached: 2 });
+  await ask({ command: "retry" });
+  const blocked = async (filter = {}): Promise<readonly unknown[]> =>
+    (await ask({ command: "blocked", filter })).flatMap(
+      ({ row }) => (row as { destination: string })?.destination ?? [],
+    );
+  const all = (await blocked()).toSorted();
+  assert.ok(all.length > 1);
+  const [one] = all;
+  assert.deepEqual(await blocked({ destination: one }), [one]);
+  remote.fate = delivers;
+  assert.deepEqual(await ask({ command: "open", filter: { destination: one } }), [{ end: { count: 1 } }]);
+  assert.deepEqual((await blocked()).toSorted(), all.slice(1));
+  assert.deepEqual(await ask({ command: "open" }), [{ end: { count: all.length - 1 } }]);
+  assert.deepEqual(await blocked(), []);
+  await clock.settle();
+});
+
 test("operator holds and releases", async () => {
   const { ask, remote, clock } = await filled();
   remote.fate = delivers;

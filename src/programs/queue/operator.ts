@@ -1,7 +1,7 @@
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome } from "../../protocol/outcome.ts";
 import type { ListedMessage, ListedRecipient } from "../../services/storage/storage.ts";
-import type { Actions } from "./actions.ts";
+import { type Actions, isAction } from "./actions.ts";
 import type { Core } from "./core.ts";
 import { type Filter, type OperatorRequest, parseRequest } from "./request.ts";
 
@@ -10,6 +10,7 @@ const pageRows = 500;
 /** Recipients in a row of `list`; `show` gives so many at a time, all in the end. */
 const listedRecipients = 5;
 const shownRecipients = 1_000_000;
+const maxDestinations = 100_000;
 
 /** Where an answer goes: lines, waiting while the reader does not keep up. */
 export type Answer = (lines: readonly unknown[]) => Promise<void>;
@@ -34,6 +35,7 @@ export class Operator {
   async #do(request: OperatorRequest, uid: number, answer: Answer): Promise<Outcome<number>> {
     const { command } = request;
     if (command === "count") return this.#count(answer);
+    if (command === "blocked" || command === "open") return this.#blocked(request, uid, answer);
     let count = 0;
     let after = 0;
     for (;;) {
@@ -62,7 +64,7 @@ export class Operator {
   ): Promise<Failure | undefined> {
     if (command === "list") await answer(messages.map((message) => this.#row(message)));
     else if (command === "show") return this.#show(messages, answer);
-    else if (command !== "count") await this.#actions.apply(command, messages);
+    else if (isAction(command)) await this.#actions.apply(command, messages);
     return undefined;
   }
 
@@ -72,6 +74,22 @@ export class Operator {
     const inFlight = this.#core.scheduler.running("local") + this.#core.scheduler.running("remote");
     await answer([{ row: { ...counts.value, inFlight } }]);
     return done(1);
+  }
+
+  /** Shows the destinations that are left alone, or has them tried again. */
+  async #blocked({ command, filter, limit }: OperatorRequest, uid: number, answer: Answer): Promise<Outcome<number>> {
+    const found = await this.#core.storage.blocked(this.#core.clock.wallMs(), maxDestinations);
+    if (found.kind !== "done") return found;
+    const wanted = filter.destination;
+    const chosen = found.value
+      .filter(({ destination }) => wanted === undefined || asciiLowerCase(destination) === wanted)
+      .slice(0, limit);
+    if (command === "blocked") await answer(chosen.map((row) => ({ row })));
+    else {
+      await this.#actions.open(chosen);
+      this.#core.log({ event: "operator", action: command, count: chosen.length, uid });
+    }
+    return done(chosen.length);
   }
 
   /** The next messages that may match: those asked for by id, or whatever comes next. */

@@ -1,6 +1,6 @@
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 
-export const commands = ["count", "list", "show", "retry", "hold", "release", "delete"] as const;
+export const commands = ["count", "list", "show", "retry", "hold", "release", "delete", "blocked", "open"] as const;
 export type CommandName = (typeof commands)[number];
 
 /** Which messages: all that fit every field given. Addresses may be `@domain`. */

@@ -1,8 +1,8 @@
 import { formatDate } from "../../protocol/date.ts";
-import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { findLayout } from "../../services/layout/find-layout.ts";
-import { openQueue } from "../../services/operator-client/operator-client.ts";
-import { parseQueueRow, type QueueRow } from "../../services/operator-client/queue-row.ts";
+import { askOnce, openQueue } from "../../services/operator-client/operator-client.ts";
+import { parseBlockedRow, parseQueueRow, type QueueRow } from "../../services/operator-client/queue-row.ts";
 import { type Call, exitDone, fail } from "./tool.ts";
 
 /** qmail-qread: every message in the queue, and who is still to get it. */
@@ -40,14 +40,23 @@ const countOf = (row: unknown): number | undefined =>
     ? row.messages
     : undefined;
 
-/** qmail-tcpto and qmail-tcpok have nothing to work on: they say so, and fail. */
-export const tcpto = (call: Call): number =>
-  fail(
-    call,
-    permanent("5.1", "remote keeps its table of silent hosts in memory and shows it to nobody; see postern log"),
-  );
-export const tcpok = (call: Call): number =>
-  fail(call, permanent("5.1", "remote keeps its table of silent hosts in memory; it is empty after a restart"));
+/** qmail-tcpto: destinations that could not be reached, and are left alone for a while. By name: ours are not addresses. */
+export async function tcpto(call: Call): Promise<number> {
+  const asked = await askQueue(call, { command: "blocked" }, (row) => {
+    const { channel, destination, untilMs } = parseBlockedRow(row);
+    const seconds = Math.max(0, Math.ceil((untilMs - Date.now()) / 1_000));
+    if (channel === "remote") process.stdout.write(`${destination} left alone for ${seconds} seconds more\n`);
+  });
+  return asked.kind === "done" ? exitDone : fail(call, asked);
+}
+
+/** qmail-tcpok: all of them are tried again; `remote` forgets the addresses that kept it waiting, as at any reload. */
+export async function tcpok(call: Call): Promise<number> {
+  const opened = await askQueue(call, { command: "open" }, () => {});
+  if (opened.kind !== "done") return fail(call, opened);
+  const reloaded = await askOnce(findLayout(undefined, call.environment), "reload");
+  return reloaded.kind === "done" ? exitDone : fail(call, reloaded);
+}
 
 /** Asks the queue, and shows each row of the answer to `onRow`. */
 async function askQueue(call: Call, request: object, onRow: (row: unknown) => void): Promise<Outcome<void>> {

@@ -303,12 +303,6 @@ const cases: readonly Case[] = [
   },
   { name: "qbiff always exits 0", run: ["qbiff"], code: 0, more: { env: { LOCAL: undefined } } },
   {
-    name: "qmail-tcpok says that there is no table",
-    run: ["qmail-tcpok"],
-    code: 100,
-    err: "qmail-tcpok: fatal: remote keeps its table of silent hosts in memory; it is empty after a restart\n",
-  },
-  {
     name: "an unknown name is refused",
     run: ["nothing"],
     code: 100,

@@ -40,6 +40,22 @@ export interface QueueRow {
   readonly recipients: readonly QueueRecipient[];
 }
 
+/** A destination that is left alone. */
+export interface BlockedRow {
+  readonly channel: string;
+  readonly destination: string;
+  readonly untilMs: number;
+}
+
+export function parseBlockedRow(row: unknown): BlockedRow {
+  const fields = fieldsOf(row);
+  return {
+    channel: textOf(fields.channel),
+    destination: textOf(fields.destination),
+    untilMs: numberOf(fields.untilMs),
+  };
+}
+
 /** A row of the queue's answer. What is missing or of another kind becomes 0, false or empty: it is only shown. */
 export function parseQueueRow(row: unknown): QueueRow {
   const fields = fieldsOf(row);

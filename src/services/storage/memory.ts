@@ -2,6 +2,7 @@ import { done, type Outcome } from "../../protocol/outcome.ts";
 import type { Options } from "../../protocol/wire/submission.ts";
 import { Sorted } from "./sorted.ts";
 import {
+  type BlockedDestination,
   bornMs,
   type Change,
   type ChannelName,
@@ -387,6 +388,16 @@ export class MemoryStorage implements Storage {
         .slice(0, limit)
         .map(listed),
     );
+  }
+  async blocked(nowMs: number, limit: number): Promise<Outcome<readonly BlockedDestination[]>> {
+    const blocked = [...this.#destinations]
+      .filter(([, { notBeforeMs }]) => notBeforeMs > nowMs)
+      .map(([key, { channel, notBeforeMs: untilMs }]) => ({
+        channel,
+        destination: key.slice(channel.length + 1),
+        untilMs,
+      }));
+    return done(blocked.sort((one, other) => other.untilMs - one.untilMs).slice(0, limit));
   }
   async counts(): Promise<Outcome<Counts>> {
     const messages = [...this.#messages.values()];

@@ -167,6 +167,8 @@ const texts = {
     ORDER BY m.id, r.number`,
   recipients: `SELECT ${listedColumns} FROM recipient r ${withDsn}
     WHERE r.message = ? AND r.number > ? ORDER BY r.number LIMIT ?`,
+  blocked:
+    "SELECT channel, name AS destination, blocked AS untilMs FROM destination WHERE blocked > ? ORDER BY blocked DESC LIMIT ?",
   freePages: "SELECT freelist_count AS pages FROM pragma_freelist_count",
   counts:
     "SELECT count(*) AS messages, coalesce(sum(remaining), 0) AS recipients, coalesce(sum(held), 0) AS held FROM message",

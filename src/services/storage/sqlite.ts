@@ -17,6 +17,7 @@ import {
 } from "./sqlite-schema.ts";
 import { type DsnRow, dsnOf, type OptionsRow, optionsOf } from "./sqlite-wishes.ts";
 import type {
+  BlockedDestination,
   Change,
   ChannelName,
   Claim,
@@ -77,6 +78,7 @@ type ListRow = [
   notify: number | null,
   originalRecipient: string,
 ];
+type BlockedRow = Omit<BlockedDestination, "channel"> & Numbers<"channel">;
 export type ListedRecipientRow = Omit<ListedRecipient, "channel" | "dsn"> & Numbers<"channel"> & DsnRow;
 
 class SqliteStorage implements Storage {
@@ -194,6 +196,14 @@ class SqliteStorage implements Storage {
   }
   recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>> {
     return this.#read((s) => rowsOf<ListedRecipientRow>(s.recipients, message, after, limit).map(listed));
+  }
+  blocked(nowMs: number, limit: number): Promise<Outcome<readonly BlockedDestination[]>> {
+    return this.#read((s) =>
+      rowsOf<BlockedRow>(s.blocked, nowMs, limit).map(({ channel, ...row }) => ({
+        channel: channelName(channel),
+        ...row,
+      })),
+    );
   }
   counts(): Promise<Outcome<Counts>> {
     return this.#read((s) => ({ ...(rowOf<Counts>(s.counts) ?? { messages: 0, recipients: 0, held: 0 }) }));

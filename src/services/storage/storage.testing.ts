@@ -127,6 +127,25 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
     assert.deepEqual(names(await claimAll(storage, at + 60_000)), ["2/0"]);
   });
 
+  check("tells which destinations are blocked", async (storage) => {
+    const block = (destination: string, untilMs: number): Change => ({
+      ...{ kind: "block", channel: "remote" },
+      ...{ destination, untilMs },
+    });
+    value(
+      await storage.apply([
+        messageTo(1, ["a.org", "b.org", "c.org"]),
+        ...[block("a.org", at + 60_000), block("b.org", at + 90_000), block("c.org", at + 10)],
+      ]),
+    );
+    value(await storage.apply([{ kind: "open", channel: "remote", destination: "a.org", nowMs: at }]));
+    const b = { channel: "remote", destination: "b.org", untilMs: at + 90_000 };
+    const c = { channel: "remote", destination: "c.org", untilMs: at + 10 };
+    assert.deepEqual(value(await storage.blocked(at, 9)), [b, c]);
+    assert.deepEqual(value(await storage.blocked(at, 1)), [b]);
+    assert.deepEqual(value(await storage.blocked(at + 10, 9)), [b]);
+  });
+
   check("opens a blocked destination", async (storage) => {
     const destination = { channel: "remote", destination: "a.org" } as const;
     value(await storage.apply([messageTo(1, ["a.org"]), { kind: "block", ...destination, untilMs: at + 60_000 }]));

@@ -195,6 +195,13 @@ export interface ListedMessage {
   readonly recipients: readonly ListedRecipient[];
 }
 
+/** Nothing of it is tried before `untilMs`. */
+export interface BlockedDestination {
+  readonly channel: ChannelName;
+  readonly destination: string;
+  readonly untilMs: number;
+}
+
 export interface Counts {
   readonly messages: number;
   readonly recipients: number;
@@ -237,6 +244,8 @@ export interface Storage {
   list(after: number, limit: number, recipients: number): Promise<Outcome<readonly ListedMessage[]>>;
   /** Those still to be delivered, above `after`. */
   recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>>;
+  /** Destinations that are left alone at `nowMs`, those first that are so for longest. */
+  blocked(nowMs: number, limit: number): Promise<Outcome<readonly BlockedDestination[]>>;
   counts(): Promise<Outcome<Counts>>;
   isMarked(name: string): Promise<Outcome<boolean>>;
   close(): Promise<void>;
