@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLocalLink } from "../../src/programs/directory/local-link.ts";
+import { createLogins, type Logins } from "../../src/programs/directory/logins.ts";
 import { serveClient } from "../../src/programs/directory/serve.ts";
 import { serveDirectory } from "../../src/programs/local/serve-directory.ts";
 import { done } from "../../src/protocol/outcome.ts";
@@ -18,12 +19,52 @@ const asksBadly: readonly Kind[] = [
   (source, stream) => directory.recipientAnswer.encode(stream, { answer: source.below(256) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
   (_, stream) => directory.saslCancel.encode(stream, {}),
+  (source, stream) => directory.askSender.encode(stream, { account: anyText(source), address: anyAddress(source) }),
+  (source, stream) =>
+    beginFrame(
+      stream,
+      source.pick(["PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5", "X", ""]),
+      source.oneIn(4) ? undefined : source.pick(["", "\0joe\0right", "\0joe\0wrong", "n,,n=joe,r=abc"]),
+      source.pick(["smtp", "smtp", "smtp", "pop3", "root"]),
+    ),
+  (source, stream) => directory.saslResponse.encode(stream, { octets: source.octets(source.oneIn(8) ? 20_000 : 50) }),
+  (_, stream) => directory.saslResponse.encode(stream, { octets: Buffer.from("right") }),
 ];
+
+/** Logins with "right" as the password end well, all others badly. */
+const logins: Logins = createLogins({
+  passwords: () => ({
+    check: async (_, password) =>
+      password.toString() === "right" ? { kind: "right" } : { kind: "wrong", why: "wrong password" },
+    keysOf: () => ({ iterations: 1, salt: Buffer.alloc(16), storedKey: Buffer.alloc(32), serverKey: Buffer.alloc(32) }),
+    secretOf: () => undefined,
+    isEnabled: () => true,
+  }),
+  guesses: {
+    refusal: () => undefined,
+    who: (_, account) => account,
+    failed: () => 0,
+    succeeded: () => {},
+    limit: () => {},
+  },
+  host: () => "here.example",
+  keepsPasswords: () => true,
+  grant: async () => {},
+  note: () => {},
+  log: () => {},
+  wait: async () => {},
+});
+const desk = { askRecipient: async () => directory.exists, askSender: () => 1, logins };
+
+const beginFrame = (stream: number, mechanism: string, initial: string | undefined, service = "smtp"): Buffer =>
+  directory.saslBegin.encode(stream, {
+    ...{ service, mechanism, address: "192.0.2.1", hasInitial: initial === undefined ? 0 : 1 },
+    ...{ initial: Buffer.from(initial ?? "", "latin1"), bindingType: "", binding: Buffer.alloc(0) },
+  });
 
 test(`directory answers another smtpd while one sends what it likes, ${seeds} times`, async () => {
   for (let seed = 1; seed <= seeds; seed++) {
     const source = new Source(seed);
-    const desk = { askRecipient: async () => directory.exists };
     const honest = new FakeSocket();
     serveClient(honest, desk);
     let hostile = new FakeSocket();
@@ -34,25 +75,30 @@ test(`directory answers another smtpd while one sends what it likes, ${seeds} ti
         serveClient(hostile, desk);
       }
       hostile.say(...source.list(15, () => hostileFrame(source, asksBadly, streams)));
-      honest.say(directory.askRecipient.encode(round, { address: "a@here.example" }));
+      honest.say(directory.askRecipient.encode(2 * round, { address: "a@here.example" }));
+      honest.say(beginFrame(2 * round + 1, "PLAIN", "\0joe\0right"));
       await turn();
     }
-    await turn();
-    const answers = honest.takeSent().map(({ type, stream, payload }) => {
-      assert.equal(type, directory.recipientAnswer.type);
-      return [stream, directory.recipientAnswer.decode(payload)?.answer];
-    });
-    assert.deepEqual(
-      answers,
-      Array.from({ length: rounds }, (_, n) => [n + 1, directory.exists]),
+    for (let turns = 0; turns < 5; turns++) await turn();
+    const answers = new Map(
+      honest
+        .takeSent()
+        .map(({ type, stream, payload }) => [
+          stream,
+          type === directory.saslEnd.type
+            ? directory.saslEnd.decode(payload)?.letter
+            : directory.recipientAnswer.decode(payload)?.answer,
+        ]),
     );
+    assert.equal(answers.size, 2 * rounds);
+    for (const [stream, answer] of answers) assert.equal(answer, stream % 2 === 0 ? directory.exists : "K");
     assert.equal(honest.isGone, false);
   }
 });
 
 test("directory tells a peer with too many questions that it cannot tell, and hangs up on one that reads nothing", async () => {
   const socket = new FakeSocket();
-  serveClient(socket, { askRecipient: () => new Promise(() => {}) });
+  serveClient(socket, { ...desk, askRecipient: () => new Promise(() => {}) });
   for (let n = 1; n <= 10_001; n++) socket.say(directory.askRecipient.encode(n, { address: "a@b" }));
   await turn();
   assert.deepEqual(
@@ -65,6 +111,36 @@ test("directory tells a peer with too many questions that it cannot tell, and ha
 });
 
 const site = { defaultDelivery: () => "./Maildir/", fullIsPermanent: () => false, isOpen: () => true };
+test("directory gives every login one end, whatever a client's responses are", async () => {
+  for (let seed = 1; seed <= seeds; seed++) {
+    const source = new Source(seed);
+    const socket = new FakeSocket();
+    serveClient(socket, desk);
+    const begun = Array.from({ length: 40 }, (_, n) => n + 1);
+    for (const stream of begun) {
+      socket.say(beginFrame(stream, source.pick(["PLAIN", "LOGIN", "SCRAM-SHA-256", "CRAM-MD5"]), undefined));
+    }
+    const ended: number[] = [];
+    for (let round = 0; round < 12; round++) {
+      await turn();
+      for (const { type, stream } of socket.takeSent()) {
+        if (type === directory.saslEnd.type) ended.push(stream);
+        else
+          socket.say(
+            directory.saslResponse.encode(stream, {
+              octets: Buffer.from(anyText(source), "latin1").subarray(0, 9_000),
+            }),
+          );
+      }
+    }
+    assert.equal(socket.isGone, false);
+    assert.deepEqual(
+      ended.toSorted((a, b) => a - b),
+      begun,
+    );
+  }
+});
+
 const answersBadly: readonly Kind[] = [
   (source, stream) => directory.mailboxAnswer.encode(stream, { answer: source.pick([0, 1, 2, 3, 4, 5, 255]) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),

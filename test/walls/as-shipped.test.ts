@@ -22,7 +22,7 @@ const holdings: ReadonlyMap<string, readonly string[]> = new Map([
   ["qmqpd", ["listener"]],
   ["hook", []],
   ["queue", ["queue/queue.sqlite", "queue/queue.sqlite-wal", "run/lock.queue"]],
-  ["directory", []],
+  ["directory", ["directory/accounts.sqlite", "directory/accounts.sqlite-shm", "directory/accounts.sqlite-wal"]],
   ["local", ["mail"]],
   ["deliver", ["mail"]],
   ["remote", []],

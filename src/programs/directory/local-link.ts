@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import {
   askMailbox,
   cannotTell,
+  grant,
   mailboxAnswer,
   maxMailboxQuestions,
   overQuotaForGood,
@@ -14,6 +15,8 @@ export interface LocalLink {
   attach(socket: Socket): void;
   /** What `local` says of an address; "cannot tell" without `local`, with too many waiting, and when it takes too long. */
   ask(address: string): Promise<number>;
+  /** Has `local` open the mailbox of that address to who shows the ticket. Resolves when it knows. */
+  grant(ticket: Buffer, address: string): Promise<void>;
 }
 
 const maxWaiting = 1_000;
@@ -49,6 +52,25 @@ export function createLocalLink(): LocalLink {
     asked.clear();
   };
 
+  const askAbout = (address: string): Promise<number> => {
+    if (!channel || waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
+    const { promise, resolve } = Promise.withResolvers<number>();
+    const question: Question = {
+      address,
+      answer(value) {
+        clearTimeout(clock);
+        resolve(value);
+      },
+    };
+    const clock = setTimeout(() => {
+      waiting.delete(question);
+      resolve(cannotTell);
+    }, longestMs);
+    waiting.add(question);
+    ask();
+    return promise;
+  };
+
   return {
     attach(socket) {
       channel?.close();
@@ -69,23 +91,10 @@ export function createLocalLink(): LocalLink {
       channel = opened;
       ask();
     },
-    ask(address) {
-      if (!channel || waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
-      const { promise, resolve } = Promise.withResolvers<number>();
-      const question: Question = {
-        address,
-        answer(value) {
-          clearTimeout(clock);
-          resolve(value);
-        },
-      };
-      const clock = setTimeout(() => {
-        waiting.delete(question);
-        resolve(cannotTell);
-      }, longestMs);
-      waiting.add(question);
-      ask();
-      return promise;
+    ask: askAbout,
+    async grant(ticket, address) {
+      channel?.send(grant.encode(0, { ticket, address }));
+      await askAbout(""); // answered after what was sent before it: the ticket is known by then
     },
   };
 }

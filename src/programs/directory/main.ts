@@ -1,27 +1,66 @@
-import { done } from "../../protocol/outcome.ts";
-import { createRouter } from "../../protocol/routing/router.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Settings } from "../../protocol/control/table.ts";
+import { done, permanent } from "../../protocol/outcome.ts";
+import { createRouter, domainOf, localDomains } from "../../protocol/routing/router.ts";
 import { runProgram } from "../../services/program/program.ts";
+import { createAccounts } from "./accounts.ts";
+import { createGuesses, type GuessLimits } from "./guesses.ts";
 import { createLocalLink } from "./local-link.ts";
+import { createLogins } from "./logins.ts";
 import { createRecipients } from "./recipients.ts";
+import { maySendAs } from "./senders.ts";
 import { serveClient } from "./serve.ts";
 
-runProgram("directory", async ({ settings }) => {
-  const local = createLocalLink();
+runProgram("directory", async (given) => {
+  const { folder } = given.facts;
+  if (typeof folder !== "string") return permanent("3.5", "not told where to work");
+  let { settings } = given;
   let router = createRouter(settings);
+  const local = createLocalLink();
+  const accounts = await createAccounts(folder, given.log);
   const recipients = createRecipients({
     route: (address) => router.route(address),
     ask: local.ask,
     nowMs: () => performance.now(),
   });
+  const guesses = createGuesses(guessLimits(settings), () => performance.now());
+  const logins = createLogins({
+    passwords: () => accounts.passwords,
+    guesses,
+    host: () => settings.me,
+    keepsPasswords: () => settings.keeppasswords === 1,
+    grant: local.grant,
+    note: accounts.note,
+    log: given.log,
+    wait: sleep,
+  });
+  const senders = {
+    store: () => accounts.store,
+    isLocal: (domain: string) => localDomains(settings).get(domainOf(`@${domain}`)) === "locals",
+  };
   return done({
     peer(name, socket) {
       if (name === "local") local.attach(socket);
-      else serveClient(socket, { askRecipient: recipients.ask });
+      else {
+        const askSender = (account: string, address: string) => maySendAs(account, address, senders);
+        serveClient(socket, { askRecipient: recipients.ask, askSender, logins });
+      }
     },
     reload(fresh) {
+      settings = fresh;
       router = createRouter(fresh);
       recipients.forget();
+      guesses.limit(guessLimits(fresh));
+      void accounts.open();
     },
-    async stop() {},
+    async stop() {
+      accounts.close();
+    },
   });
+});
+
+const guessLimits = (settings: Settings): GuessLimits => ({
+  perAddress: settings.loginfailuresperaddress,
+  perNetwork: settings.loginfailurespernetwork,
+  perAccount: settings.loginfailuresperaccount,
 });

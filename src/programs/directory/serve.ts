@@ -1,40 +1,123 @@
 import type { Socket } from "node:net";
-import { askRecipient, cannotTell, recipientAnswer } from "../../protocol/wire/directory.ts";
+import {
+  askRecipient,
+  askSender,
+  cannotTell,
+  maxSaslOctets,
+  recipientAnswer,
+  saslBegin,
+  saslCancel,
+  saslChallenge,
+  saslEnd,
+  saslResponse,
+  senderAnswer,
+} from "../../protocol/wire/directory.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { createChannel } from "../../services/channel/channel.ts";
+import type { Login, Logins } from "./logins.ts";
 
 export interface Desk {
   readonly askRecipient: (address: string) => Promise<number>;
+  readonly askSender: (account: string, address: string) => number;
+  readonly logins: Logins;
 }
 
-/** Questions of one peer under way at once; to more the answer is "cannot tell". */
+/** Questions and logins of one peer under way at once; to more the answer is "cannot tell". */
 const maxOpen = 10_000;
 /** Answers that a peer does not read. */
 const maxUnreadOctets = 16_777_216;
+const services: readonly string[] = ["smtp", "pop3", "imap"];
+const nothing = Buffer.alloc(0);
+const tooMany = { letter: "Z", account: "", text: "too many logins at once", additional: nothing, ticket: nothing };
 
-/** Answers what a receiving program asks over `socket`, until it closes. */
+/** Answers what a program that faces the network asks over `socket`, until it closes. */
 export function serveClient(socket: Socket, desk: Desk): void {
-  const open = new Set<number>();
+  const asked = new Set<number>();
+  const logins = new Map<number, Login>();
   const channel = createChannel(socket, {
     onFrame(frame) {
-      if (open.has(frame.stream) || channel.pendingOctets > maxUnreadOctets) return "broken";
-      return frame.type === askRecipient.type ? answerRecipient(frame) : "broken";
+      if (channel.pendingOctets > maxUnreadOctets) return "broken";
+      switch (frame.type) {
+        case askRecipient.type:
+          return answerRecipient(frame);
+        case askSender.type:
+          return answerSender(frame);
+        case saslBegin.type:
+          return beginLogin(frame);
+        case saslResponse.type:
+          return respond(frame);
+        case saslCancel.type:
+          logins.get(frame.stream)?.cancel();
+          logins.delete(frame.stream);
+          return frame.payload.length === 0 ? undefined : "broken";
+        default:
+          return "broken";
+      }
     },
-    onClose: () => open.clear(),
+    onClose() {
+      asked.clear();
+      for (const login of logins.values()) login.cancel();
+      logins.clear();
+    },
   });
+  const isOpen = (stream: number): boolean => asked.has(stream) || logins.has(stream);
+  const isFull = (): boolean => asked.size + logins.size >= maxOpen;
 
   function answerRecipient({ stream, payload }: Frame): undefined | "broken" {
     const question = askRecipient.decode(payload);
-    if (!question) return "broken";
+    if (!question || isOpen(stream)) return "broken";
     const answer = (value: number): void => channel.send(recipientAnswer.encode(stream, { answer: value }));
-    if (open.size >= maxOpen) {
+    if (isFull()) {
       answer(cannotTell);
       return undefined;
     }
-    open.add(stream);
+    asked.add(stream);
     void desk.askRecipient(question.address).then((value) => {
-      if (open.delete(stream)) answer(value);
+      if (asked.delete(stream)) answer(value);
     });
     return undefined;
+  }
+
+  function answerSender({ stream, payload }: Frame): undefined | "broken" {
+    const question = askSender.decode(payload);
+    if (!question || isOpen(stream)) return "broken";
+    channel.send(senderAnswer.encode(stream, { answer: desk.askSender(question.account, question.address) }));
+    return undefined;
+  }
+
+  function beginLogin({ stream, payload }: Frame): undefined | "broken" {
+    const fields = saslBegin.decode(payload);
+    if (!fields || isOpen(stream) || !services.includes(fields.service)) return "broken";
+    const { service, mechanism, address, hasInitial, initial, bindingType, binding } = fields;
+    if (initial.length > maxSaslOctets || hasInitial > 1 || (hasInitial === 0 && initial.length > 0)) return "broken";
+    if (isFull()) {
+      channel.send(saslEnd.encode(stream, tooMany));
+      return undefined;
+    }
+    let hasEnded = false;
+    const login = desk.logins.begin(
+      {
+        ...{ service, mechanism, address },
+        initial: hasInitial === 1 ? Buffer.from(initial) : undefined,
+        binding: bindingType === "" ? undefined : { type: bindingType, octets: Buffer.from(binding) },
+      },
+      {
+        onChallenge: (octets) => channel.send(saslChallenge.encode(stream, { octets })),
+        onEnd(end) {
+          hasEnded = true;
+          logins.delete(stream);
+          channel.send(saslEnd.encode(stream, end));
+        },
+      },
+    );
+    if (!hasEnded) logins.set(stream, login);
+    return undefined;
+  }
+
+  /** An answer to a login that has ended meanwhile is no error. */
+  function respond({ stream, payload }: Frame): undefined | "broken" {
+    const fields = saslResponse.decode(payload);
+    if (!fields || fields.octets.length > maxSaslOctets) return "broken";
+    return logins.get(stream)?.respond(Buffer.from(fields.octets));
   }
 }

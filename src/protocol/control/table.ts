@@ -208,6 +208,32 @@ export const controls = {
     "0.1",
   ),
 
+  // Accounts
+  loginfailuresperaddress: row(
+    integer(20, 0, 1_000_000, "logins"),
+    ["directory"],
+    "failed logins of one address (IPv6: one /64) in an hour; then no more of its logins are looked at for a while; 0 for any number",
+    "0.1",
+  ),
+  loginfailurespernetwork: row(
+    integer(100, 0, 1_000_000, "logins"),
+    ["directory"],
+    "as loginfailuresperaddress, for a whole network: a /24, IPv6 a /48",
+    "0.1",
+  ),
+  loginfailuresperaccount: row(
+    integer(50, 0, 1_000_000, "logins"),
+    ["directory"],
+    "as loginfailuresperaddress, to one account, whoever tries; networks it has been used from are not shut out",
+    "0.1",
+  ),
+  keeppasswords: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["directory"],
+    "1: passwords set from now on are kept as they are, which CRAM-MD5 and APOP need, and who reads the store has them",
+    "0.1",
+  ),
+
   // The queue
   concurrencylocal: row(integer(100, 0, 10_000, "deliveries"), ["queue"], "local deliveries at once, 0 to hold them"),
   concurrencyremote: row(integer(100, 0, 10_000, "deliveries"), ["queue"], "remote deliveries at once, 0 to hold them"),

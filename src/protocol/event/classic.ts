@@ -85,6 +85,10 @@ function renderOther(logged: Other): string {
       return `connection ${logged.connection}: refused ${sanitise(logged.command)} from ${sanitise(logged.address)}: ${sanitise(logged.reply)}`;
     case "disconnection":
       return `connection ${logged.connection}: closed after ${logged.messages}: ${sanitise(logged.why)}`;
+    case "login":
+      return `login: ${renderLogin(logged)}`;
+    case "login failure":
+      return `login failed: ${renderLogin(logged)}: ${sentence(logged.why)}`;
     case "started":
       return `started: pid ${logged.pid}`;
     case "died":
@@ -95,3 +99,11 @@ function renderOther(logged: Other): string {
       return logged satisfies never;
   }
 }
+
+const renderLogin = ({
+  service,
+  mechanism,
+  account,
+  address,
+}: Extract<Logged, { readonly mechanism: string }>): string =>
+  `${sanitise(service)} ${sanitise(mechanism)} <${sanitise(account)}> from ${sanitise(address)}`;

@@ -52,6 +52,24 @@ export type Event =
       readonly reply: string;
     }
   | { readonly event: "disconnection"; readonly connection: number; readonly why: string; readonly messages: number }
+  | {
+      readonly event: "login";
+      readonly service: string;
+      readonly mechanism: string;
+      readonly account: string;
+      readonly address: string;
+      /** The name of the app password that was used; "" for the account's own. */
+      readonly appPassword: string;
+    }
+  | {
+      readonly event: "login failure";
+      readonly service: string;
+      readonly mechanism: string;
+      /** As the client gave it; "" where it did not get that far. */
+      readonly account: string;
+      readonly address: string;
+      readonly why: string;
+    }
   | { readonly event: "started"; readonly pid: number }
   | { readonly event: "stopped"; readonly pid: number }
   | {
