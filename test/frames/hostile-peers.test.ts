@@ -357,13 +357,19 @@ test(`remote answers another queue while one sends what it likes, ${seeds} times
     const source = new Source(seed);
     const unknown = { kind: "unknown", why: "no network" } as const;
     const means = {
-      config: { routes: new Map(), qmtpRoutes: new Map(), silenceTimeoutMs: 1_000, isOwn: () => true },
+      config: {
+        routes: new Map(),
+        qmtpRoutes: new Map(),
+        lmtpRoutes: new Map(),
+        silenceTimeoutMs: 1_000,
+        isOwn: () => true,
+      },
       dns: {
         mx: async () => (source.oneIn(2) ? turn().then(() => unknown) : unknown),
         addresses: async () => unknown,
         close() {},
       },
-      watch: { now: () => 0 },
+      watch: { now: () => 0, add: (watched: { expire(): void }) => watched.expire(), delete() {} },
       random: () => 0,
     } as unknown as Means;
     const deliveries = new Deliveries(() => means);

@@ -3,10 +3,12 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import {
   bodyEnd,
   deliver,
+  deliverOptions,
   deliveryBodyType,
   deliveryCredit,
   deliveryWindowOctets,
   ended,
+  relayed,
   report,
 } from "../../src/protocol/wire/delivery.ts";
 import { encodeFrame } from "../../src/protocol/wire/frame.ts";
@@ -17,12 +19,15 @@ export interface Delivering {
   readonly forwardPaths: readonly string[];
   readonly reversePath?: string;
   readonly bodyKind?: number;
+  readonly options?: Parameters<typeof deliverOptions.encode>[1];
 }
 
 /** How a delivery was answered: a line "LETTERstatus text" for each number, in that order. */
 export interface Answered {
   readonly reports: readonly string[];
   readonly reached: number;
+  /** Of `relayed` frames, "PEER takesDsn", if there were any. */
+  readonly relayed?: readonly string[];
 }
 
 /** Plays `queue` on one end of a socket, whose other end is for the program under test. Keeps to the credit it is given. */
@@ -39,6 +44,7 @@ interface Stream {
   rest: Buffer;
   credit: number;
   readonly reports: Map<number, string>;
+  readonly relayed: string[];
   readonly answered: PromiseWithResolvers<Answered>;
 }
 
@@ -62,16 +68,20 @@ export async function startDeliveryQueue(): Promise<DeliveryQueue> {
       if (!stream) return "broken";
       const credit = type === deliveryCredit.type && deliveryCredit.decode(payload);
       const reported = type === report.type && report.decode(payload);
+      const relay = type === relayed.type && relayed.decode(payload);
       const last = type === ended.type && ended.decode(payload);
       if (credit) {
         stream.credit += credit.octets;
         feed(number, stream);
       } else if (reported && !stream.reports.has(reported.number)) {
         stream.reports.set(reported.number, `${reported.letter}${reported.status} ${reported.text}`);
+      } else if (relay) {
+        stream.relayed.push(`${relay.peer} ${relay.takesDsn}`);
       } else if (last) {
         streams.delete(number);
         const reports = [...stream.reports].sort(([one], [other]) => one - other).map(([, text]) => text);
-        stream.answered.resolve({ reports, reached: last.reached });
+        const { relayed: taken } = stream;
+        stream.answered.resolve({ reports, reached: last.reached, ...(taken.length > 0 && { relayed: taken }) });
       } else return "broken";
       return undefined;
     },
@@ -84,12 +94,13 @@ export async function startDeliveryQueue(): Promise<DeliveryQueue> {
     programEnd,
     channel,
     broken: broken.promise,
-    deliver({ body, forwardPaths, reversePath = "a@sender.example", bodyKind = 0 }) {
+    deliver({ body, forwardPaths, reversePath = "a@sender.example", bodyKind = 0, options }) {
       const rest = Buffer.from(body as string, "latin1");
       const stream: Stream = {
         rest,
         credit: deliveryWindowOctets,
         reports: new Map(),
+        relayed: [],
         answered: Promise.withResolvers(),
       };
       const number = ++lastStream;
@@ -97,6 +108,7 @@ export async function startDeliveryQueue(): Promise<DeliveryQueue> {
       const numbers = forwardPaths.map((_, place) => place);
       const about = { queueId: number, name: `q${number}`, arrivedMs: 0, octets: rest.length, bodyKind, attempt: 1 };
       channel.send(deliver.encode(number, { ...about, reversePath, numbers, forwardPaths }));
+      if (options) channel.send(deliverOptions.encode(number, options));
       if (rest.length === 0) channel.send(bodyEnd.encode(number, {}));
       feed(number, stream);
       return stream.answered.promise;

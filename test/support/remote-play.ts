@@ -29,6 +29,8 @@ export interface Given {
   /** By address; all on one port. One at 127.0.0.2 unless told otherwise. */
   readonly peers?: Readonly<Record<string, PeerOptions>>;
   readonly config?: Partial<Config>;
+  /** Routes to where the peers are. */
+  readonly routeTo?: (port: number) => Config["routes"];
   readonly random?: () => number;
 }
 
@@ -45,6 +47,7 @@ export async function play({
   rules = {},
   peers = { "127.0.0.2": {} },
   config = {},
+  routeTo = () => new Map(),
   random = () => 0,
 }: Given): Promise<Playing> {
   const stack = new AsyncDisposableStack();
@@ -60,8 +63,12 @@ export async function play({
   const made = createRemote({
     config: {
       heloHost: "us.example",
-      routes: new Map(),
+      routes: routeTo(port),
       qmtpRoutes: new Map(),
+      lmtpRoutes: new Map(),
+      tlsRules: new Map(),
+      authorities: [],
+      logins: new Map(),
       nameservers: [dns.address],
       dnsTimeoutMs: 250,
       isOwn: (address) => address === "127.0.0.1",

@@ -21,6 +21,8 @@ export type Point =
   | "body"
   | "end"
   | "RSET"
+  | "AUTH"
+  | "BDAT"
   | "idle";
 
 /** What to do at a point, instead of what a good server does; `undefined` for just that. `count`: how often it got there, from 1. */
@@ -50,6 +52,8 @@ export interface PeerOptions {
   readonly extensions?: readonly string[];
   readonly address?: string;
   readonly port?: number;
+  /** LHLO instead of EHLO, and a reply for each recipient at "end" (RFC 2033). */
+  readonly lmtp?: boolean;
   /** For STARTTLS, which is offered with it. */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
@@ -63,6 +67,7 @@ const good: Partial<Record<Point, string>> = {
   DATA: "354 go ahead",
   end: "250 2.0.0 taken",
   RSET: "250 2.0.0 ok",
+  AUTH: "235 2.7.0 ok",
 };
 
 /** An SMTP server on loopback that does as its script says, and keeps what it was sent. For tests only. */
@@ -111,6 +116,7 @@ class Session {
   /** The last octets before what comes next: the end of a message may be cut anywhere. */
   #tail = "";
   #inBody = false;
+  #chunkOctets: number | undefined;
   #reversePath = "";
   #forwardPaths: string[] = [];
 
@@ -145,7 +151,7 @@ class Session {
 
   #read(): void {
     for (;;) {
-      if (this.#inBody) {
+      if (this.#inBody || this.#chunkOctets !== undefined) {
         if (!this.#readBody()) return;
         continue;
       }
@@ -165,7 +171,8 @@ class Session {
       return;
     }
     if (verb === "MAIL") this.#reversePath = pathOf(line);
-    const did = this.#act(verb === "STAR" ? "STARTTLS" : (verb as Point), line);
+    const did = this.#act(points.get(verb) ?? (verb as Point), line);
+    if (verb === "BDAT" && this.#forwardPaths.length > 0) this.#chunkOctets = Number(line.split(" ")[1]);
     if (verb === "RCPT" && did.startsWith("2")) this.#forwardPaths.push(pathOf(line));
     if (verb === "RSET") this.#forwardPaths = [];
     if (verb === "DATA" && did.startsWith("354")) this.#inBody = true;
@@ -173,6 +180,7 @@ class Session {
   }
 
   #readBody(): boolean {
+    if (this.#chunkOctets !== undefined) return this.#readChunk(this.#chunkOctets);
     if (this.#input === "") return false;
     if (this.#options.script?.body !== undefined && this.#act("body", "") !== "") {
       this.#input = "";
@@ -183,14 +191,27 @@ class Session {
     if (!empty && end < 2) return false;
     const body = this.#input.slice(0, end);
     this.#input = this.#input.slice(end + 3);
+    this.#take(body);
+    return true;
+  }
+
+  #readChunk(octets: number): boolean {
+    if (this.#input.length < octets) return false;
+    const body = this.#input.slice(0, octets);
+    this.#input = this.#input.slice(octets);
+    this.#chunkOctets = undefined;
+    this.#take(body);
+    return true;
+  }
+
+  #take(body: string): void {
     this.#inBody = false;
     const secure = this.#socket instanceof TLSSocket;
     const [reversePath, forwardPaths] = [this.#reversePath, this.#forwardPaths];
     this.#forwardPaths = [];
     this.#record.received.push({ reversePath, forwardPaths, body, secure, connection: this.#connection });
-    this.#act("end", "");
+    for (const path of this.#options.lmtp ? forwardPaths : [""]) this.#act("end", path);
     this.#act("idle", "");
-    return true;
   }
 
   /** Returns what was said, "" for nothing. */
@@ -211,7 +232,8 @@ class Session {
   }
 
   #usual(point: Point): string {
-    if (point !== "EHLO") return good[point] ?? (point === "body" || point === "idle" ? "" : "500 5.5.2 what?");
+    if (point !== "EHLO")
+      return good[point] ?? (point === "body" || point === "idle" || point === "BDAT" ? "" : "500 5.5.2 what?");
     const { extensions = ["PIPELINING", "SIZE", "8BITMIME"], tls } = this.#options;
     const secure = this.#socket instanceof TLSSocket;
     const offered = ["peer.example", ...extensions, ...(tls && !secure ? ["STARTTLS"] : [])];
@@ -226,5 +248,10 @@ class Session {
     this.#listen(this.#socket);
   }
 }
+
+const points: ReadonlyMap<string, Point> = new Map([
+  ["STAR", "STARTTLS"],
+  ["LHLO", "EHLO"],
+]);
 
 const pathOf = (line: string): string => line.slice(line.indexOf("<") + 1, line.indexOf(">"));

@@ -4,7 +4,9 @@ import {
   describeDefault,
   describedControl,
   findFaults,
+  shownLines,
   valueLines,
+  withoutSecrets,
 } from "../../protocol/control/describe.ts";
 import { notesOn } from "../../protocol/control/notes.ts";
 import { parseControl, readSettings } from "../../protocol/control/parse.ts";
@@ -69,12 +71,12 @@ function list(_: readonly string[], { folder, json }: Context): Outcome<void> {
   if (settings.kind !== "done") return settings;
   const present = new Set<string>(settings.value.present);
   if (json) {
-    say(JSON.stringify(settings.value));
+    say(JSON.stringify(withoutSecrets(settings.value, "")));
     return nothing;
   }
   const rows = controlRows().map(([name, control]) => [
     name,
-    valueLines(settings.value[name]).join(", "),
+    shownLines(name, settings.value[name]).join(", "),
     control.kind === "integer" ? control.unit : "",
     present.has(name) ? "set" : "default",
   ]);

@@ -1,15 +1,19 @@
 import { splitAddress } from "../../protocol/address.ts";
+import { toALabels } from "../../protocol/idna/idna.ts";
 import type { Host } from "../../protocol/mx/choose.ts";
 import { prefersQmtp } from "../../protocol/mx/mxps.ts";
 import type { Failure } from "../../protocol/outcome.ts";
-import type { Transaction } from "../../protocol/smtp/client.ts";
 import { deferred, type Fate, failed } from "../../protocol/smtp/client-fate.ts";
+import { noRequireTls } from "../../protocol/smtp/envelope.ts";
+import { firstRecipients, type Transaction } from "../../protocol/smtp/transaction.ts";
+import type { TlsFault } from "../../protocol/tls-policy/demand.ts";
 import { expandVerp, isVerp } from "../../protocol/verp.ts";
 import { expandsVerp } from "../../protocol/wire/delivery.ts";
 import type { Dns } from "../../services/dns/dns.ts";
 import type { Body } from "./body.ts";
 import { Connection, type Opened, type Shared, type Target } from "./connection.ts";
 import type { DeadHosts } from "./dead-hosts.ts";
+import { demandFor, loginFor } from "./demand.ts";
 import { type Destination, findHosts } from "./hosts.ts";
 import type { IdleConnections } from "./idle.ts";
 import { QmtpDelivery, type QmtpResult } from "./qmtp.ts";
@@ -41,6 +45,8 @@ export interface Verdict {
   readonly reached: 0 | 1 | 2 | typeof expandsVerp;
   /** So many of the recipients were tried, when not all were. */
   readonly tried?: number;
+  /** Who took it, if anybody did, and whether that server sees to what was asked for (RFC 3461). */
+  readonly peer?: { readonly name: string; readonly takesDsn: boolean };
 }
 
 /** How many hosts that cannot be reached a report names. */
@@ -53,7 +59,8 @@ const maxNamed = 5;
  */
 export async function attempt(job: Job, means: Means): Promise<Verdict> {
   const { domain } = splitAddress(job.transaction.forwardPaths[0] ?? "");
-  const found = await findHosts(domain, means.config, means.dns, means.random);
+  // Where it has no other form DNS does not know it either.
+  const found = await findHosts(toALabels(domain) ?? domain, means.config, means.dns, means.random);
   if (found.kind !== "done") return { fates: [fateOf(found)], reached: 0 };
   const lastStartMs = means.watch.now() + means.config.silenceTimeoutMs;
   const tried: Tried = { refusals: [], unreachable: [], answered: false };
@@ -75,29 +82,46 @@ interface Tried {
 async function tryHost(
   job: Job,
   host: Host,
-  { port, protocol }: Destination,
+  to: Destination,
   means: Means,
   tried: Tried,
 ): Promise<Verdict | undefined> {
   const { name, address, preference } = host;
+  const { port, protocol } = to;
+  const requiresTls = job.transaction.asked?.requireTls === true;
   if (protocol === "QMTP") {
+    const unfit = unfitForQmtp(job.transaction, address);
+    if (unfit) return { fates: [unfit], reached: 0 };
     const result = await byQmtp(job, { name, address, port }, means);
     if (result.kind === "unreachable") tried.unreachable.push(`${address}: ${result.why}`);
     return result.kind === "answered" ? result.verdict : undefined;
   }
-  if (protocol === "by preference" && prefersQmtp(preference)) {
+  if (protocol === "by preference" && prefersQmtp(preference) && !unfitForQmtp(job.transaction, address)) {
     const result = await byQmtp(job, { name, address, port: means.config.qmtpPort }, means);
     if (result.kind === "answered") return result.verdict;
     if (job.isAbandoned()) return undefined;
   }
-  return await trySmtp(job, { name, address, port }, means, tried);
+  const login = loginFor(to, means.config);
+  const target: Target = {
+    ...{ name, address, port, protocol: protocol === "LMTP" ? "LMTP" : "SMTP" },
+    demand: demandFor(host, to, means.config, requiresTls),
+    ...(login && { login }),
+  };
+  return await trySmtp(job, target, means, tried);
+}
+
+/** QMTP knows of no extension, and lines end in LF there. */
+function unfitForQmtp({ bodyType, asked }: Transaction, peer: string): Fate | undefined {
+  if (asked?.requireTls) return failed("7.30", noRequireTls(peer));
+  if (bodyType !== "BINARYMIME") return undefined;
+  return failed("6.1", `${peer} takes no binary messages, and this one cannot be sent otherwise. (#5.6.1)\n`);
 }
 
 type ByQmtp =
   | { readonly kind: "answered"; readonly verdict: Verdict }
   | (QmtpResult & { readonly kind: "unreachable" });
 
-async function byQmtp(job: Job, target: Target, means: Means): Promise<ByQmtp> {
+async function byQmtp(job: Job, target: Pick<Target, "name" | "address" | "port">, means: Means): Promise<ByQmtp> {
   const { watch, deadHosts } = means;
   const { address } = target;
   if (deadHosts.isDead(address, watch.now())) return { kind: "unreachable", why: tooSoon, timedOut: false };
@@ -108,14 +132,22 @@ async function byQmtp(job: Job, target: Target, means: Means): Promise<ByQmtp> {
   if (result.kind === "unreachable" && result.timedOut) deadHosts.onTimeout(address, watch.now());
   else deadHosts.onAnswer(address);
   if (result.kind === "unreachable") return result;
-  return { kind: "answered", verdict: { fates: result.fates, reached: 1, tried: transaction.forwardPaths.length } };
+  return {
+    kind: "answered",
+    verdict: {
+      fates: result.fates,
+      reached: 1,
+      tried: transaction.forwardPaths.length,
+      peer: { name: target.name, takesDsn: false },
+    },
+  };
 }
 
 const tooSoon = "not tried again so soon after its timeouts";
 
 async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Promise<Verdict | undefined> {
   const { address } = target;
-  const kept = means.idle.take(target);
+  const kept = means.idle.take(target, domainOf(job));
   if (kept) {
     const delivered = await transact(kept, job, means);
     // It may have gone out of fashion while it was idle: that says nothing about the message.
@@ -141,19 +173,33 @@ async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Pr
       tried.unreachable.push(`${address}: ${opened.why}`);
       return undefined;
     case "no TLS":
-      tried.unreachable.push(`${address}: TLS failed`);
+      means.deadHosts.onAnswer(address);
+      tried.answered = true;
+      tried.refusals.push(withoutTls(target, opened.fault));
       return undefined;
     default:
       return opened satisfies never;
   }
 }
 
-/** Opens a connection, with TLS if the peer offers it; in clear after all when that goes wrong. */
+const domainOf = ({ transaction }: Job): string => splitAddress(transaction.forwardPaths[0] ?? "").domain;
+
+/** The host will have TLS some day, or a certificate: nothing bounces for it, unless its sender wants just that. */
+function withoutTls({ address, demand: { level, source } }: Target, { kind, text }: TlsFault): Fate {
+  const demanded = level === "verify" ? "TLS with a certificate" : level === "dane" ? "TLS by DANE" : "TLS";
+  const why = `Connected to ${address} but ${text}. ${source} demands ${demanded}.`;
+  if (source === "REQUIRETLS") return failed("7.30", `${why} (#5.7.30)\n`);
+  const status = kind === "starttls-not-supported" ? "7.4" : "7.5";
+  return deferred(status, `${why} (#4.${status})\n`);
+}
+
+/** Opens a connection, with TLS if the peer offers it; in clear after all when that goes wrong and may. */
 async function open(target: Target, job: Job, means: Means): Promise<{ connection: Connection; opened: Opened }> {
   let connection = new Connection(target, true, means);
   job.onConnection(connection);
   let opened = await connection.opened;
-  if (opened.kind === "no TLS" && !job.isAbandoned()) {
+  const isWish = target.demand.level === "may" || target.demand.isTest === true;
+  if (opened.kind === "no TLS" && isWish && !job.isAbandoned()) {
     connection = new Connection(target, false, means);
     job.onConnection(connection);
     opened = await connection.opened;
@@ -167,11 +213,25 @@ async function transact(
   means: Means,
 ): Promise<{ readonly verdict: Verdict; readonly untouched: boolean }> {
   job.onConnection(connection);
-  const transaction = connection.offersXverp ? job.transaction : withOneReversePath(job.transaction);
+  const whole = connection.offersXverp ? job.transaction : withOneReversePath(job.transaction);
+  const transaction = firstRecipients(whole, connection.maxRecipients);
   const { fates, untouched } = await connection.deliver(transaction, job.body);
   if (connection.isOpen) means.idle.put(connection);
   const reached = connection.offersXverp ? expandsVerp : 1;
-  return { verdict: { fates, reached, tried: transaction.forwardPaths.length }, untouched };
+  const peer = { name: connection.target.name, takesDsn: connection.offersDsn };
+  const tried = whole.forwardPaths.length;
+  return { verdict: { fates: withRest(fates, transaction, tried, connection), reached, tried, peer }, untouched };
+}
+
+/** As if the peer had said 452 to the recipients it said before that it would not take at once (RFC 9422 §4.2). */
+function withRest(fates: readonly Fate[], { forwardPaths }: Transaction, wanted: number, connection: Connection) {
+  if (forwardPaths.length === wanted) return fates;
+  const { target, maxRecipients } = connection;
+  const text = `${target.address} takes only ${maxRecipients} recipients of a message at once. (#4.5.3)\n`;
+  const later = deferred("5.3", text);
+  return Array.from({ length: wanted }, (_, at) =>
+    at < forwardPaths.length ? ((fates.length === 1 ? fates[0] : fates[at]) ?? later) : later,
+  );
 }
 
 /** Of recipients that each want a reverse-path of their own, the first: the peer can give them only one. */
@@ -179,7 +239,7 @@ function withOneReversePath(transaction: Transaction): Transaction {
   const { reversePath, forwardPaths } = transaction;
   const [first = ""] = forwardPaths;
   if (forwardPaths.length === 1 || !isVerp(reversePath)) return transaction;
-  return { ...transaction, reversePath: expandVerp(reversePath, first), forwardPaths: [first] };
+  return { ...firstRecipients(transaction, 1), reversePath: expandVerp(reversePath, first) };
 }
 
 /** Nobody took part. For good only if every host refused for good. */

@@ -1,13 +1,23 @@
 import type { Settings } from "../../protocol/control/table.ts";
-import { parseRoutes, qmtpPort, type Routes, smtpPort } from "../../protocol/mx/route.ts";
+import { parseLogins } from "../../protocol/mx/logins.ts";
+import { lmtpPort, parseRoutes, qmtpPort, type Routes, smtpPort } from "../../protocol/mx/route.ts";
 import { createNetworks, parseIp } from "../../protocol/network/network.ts";
 import { done, type Outcome } from "../../protocol/outcome.ts";
+import type { Login } from "../../protocol/smtp/login.ts";
+import { parseAuthorities } from "../../protocol/tls-policy/authorities.ts";
+import { parseTlsRules, type TlsRules } from "../../protocol/tls-policy/rules.ts";
 
 /** What remote goes by. */
 export interface Config {
   readonly heloHost: string;
   readonly routes: Routes;
   readonly qmtpRoutes: Routes;
+  readonly lmtpRoutes: Routes;
+  readonly tlsRules: TlsRules;
+  /** PEM; none: those that Node brings. */
+  readonly authorities: readonly string[];
+  /** By relay. */
+  readonly logins: ReadonlyMap<string, Login>;
   /** `address` or `address:port`. */
   readonly nameservers: readonly string[];
   /** How long a DNS server is waited for at first. */
@@ -33,13 +43,21 @@ const alwaysOwn = ["0.0.0.0/8", "127.0.0.0/8", "::", "::1"];
 
 /**
  * From the control files and from what supervise knows of this machine: `ipAddresses`, those of its interfaces, and
- * `nameservers`, those of resolv.conf. Fails, for good, with all that is wrong in smtproutes or qmtproutes.
+ * `nameservers`, those of resolv.conf. Fails, for good, with what is wrong in the first file that is.
  */
 export function readConfig(settings: Settings, facts: Readonly<Record<string, unknown>>): Outcome<Config> {
   const routes = parseRoutes(settings.smtproutes);
   if (routes.kind !== "done") return routes;
   const qmtpRoutes = parseRoutes(settings.qmtproutes, qmtpPort);
   if (qmtpRoutes.kind !== "done") return qmtpRoutes;
+  const lmtpRoutes = parseRoutes(settings.lmtproutes, lmtpPort);
+  if (lmtpRoutes.kind !== "done") return lmtpRoutes;
+  const tlsRules = parseTlsRules(settings.tlspolicy);
+  if (tlsRules.kind !== "done") return tlsRules;
+  const authorities = parseAuthorities(settings.tlscas);
+  if (authorities.kind !== "done") return authorities;
+  const logins = parseLogins(settings.smtplogins);
+  if (logins.kind !== "done") return logins;
   const addresses = texts(facts.ipAddresses).filter((address) => parseIp(address) !== undefined);
   const own = createNetworks([...alwaysOwn, ...addresses]);
   if (own.kind !== "done") return own;
@@ -47,6 +65,10 @@ export function readConfig(settings: Settings, facts: Readonly<Record<string, un
     heloHost: settings.helohost,
     routes: routes.value,
     qmtpRoutes: qmtpRoutes.value,
+    lmtpRoutes: lmtpRoutes.value,
+    tlsRules: tlsRules.value,
+    authorities: authorities.value,
+    logins: logins.value,
     nameservers: [settings.nameservers, texts(facts.nameservers), ["127.0.0.1"]].find((list) => list.length > 0) ?? [],
     dnsTimeoutMs: 3_000,
     isOwn: own.value.has,

@@ -1,26 +1,37 @@
-import { type ClientAction, SmtpClient, type Step, type Transaction } from "../../protocol/smtp/client.ts";
+import { splitAddress } from "../../protocol/address.ts";
+import { type ClientAction, SmtpClient, type Step } from "../../protocol/smtp/client.ts";
 import { diedOn, type Fate } from "../../protocol/smtp/client-fate.ts";
+import type { Login } from "../../protocol/smtp/login.ts";
 import { createReplyReader } from "../../protocol/smtp/reply.ts";
 import { createDotStuffer } from "../../protocol/smtp/stuff.ts";
+import type { Transaction } from "../../protocol/smtp/transaction.ts";
+import { demandKey, type TlsDemand, type TlsFault } from "../../protocol/tls-policy/demand.ts";
 import type { Body } from "./body.ts";
 import type { Config } from "./config.ts";
-import type { Network, Wire } from "./network.ts";
+import type { Network, SecureWire, Wire } from "./network.ts";
 import type { Watch, Watched } from "./watch.ts";
 
-/** Where to connect to. `name` is told to the peer in TLS, unless it is an address. */
+/** Where to connect to, and how. `name` is told to the peer in TLS, unless it is an address. */
 export interface Target {
   readonly name: string;
   readonly address: string;
   readonly port: number;
+  readonly protocol: "SMTP" | "LMTP";
+  readonly demand: TlsDemand;
+  readonly login?: Login;
 }
+
+/** Targets with the same key can share a connection. */
+export const targetKey = ({ address, port, protocol, demand, login }: Target): string =>
+  `${address} ${port} ${protocol} ${login?.user ?? ""} ${demandKey(demand)}`;
 
 /** How the opening of a connection ended. `answered`: the peer said something. */
 export type Opened =
   | { readonly kind: "ready" }
   | { readonly kind: "unusable"; readonly fate: Fate; readonly answered: boolean }
   | { readonly kind: "unreachable"; readonly why: string; readonly timedOut: boolean }
-  /** It offered TLS and could not do it: to be tried once more, in clear. */
-  | { readonly kind: "no TLS" };
+  /** TLS came to nothing, or was not what is demanded: where that is only a wish, to be tried once more in clear. */
+  | { readonly kind: "no TLS"; readonly fault: TlsFault };
 
 /** How a transaction ended. `untouched`: the connection died before the peer took the MAIL. */
 export interface Delivered {
@@ -47,6 +58,8 @@ const waitsMs: Readonly<Record<Step, number>> = {
   nothing: 0,
 };
 const quitMs = 5_000;
+/** So many messages a connection carries at most. */
+const mostTransactions = 100;
 
 /**
  * One SMTP connection: a socket, and the pure client that says what to do with it. It is opened once, then carries
@@ -72,14 +85,25 @@ export class Connection implements Watched {
   /** Of a connection that ended outside of a transaction. */
   #farewell: Fate;
   #body: Body | undefined;
-  #stuff = createDotStuffer();
+  #encode: (octets: Buffer, last: boolean) => Buffer = asItIs;
+  /** What the peer's certificate lacked, where that was only a wish. */
+  #leniency: TlsFault | undefined;
+  readonly #domains = new Set<string>();
 
   constructor(target: Target, startTls: boolean, { config, watch, network }: Shared) {
     this.target = target;
     this.#config = config;
     this.#watch = watch;
     this.#network = network;
-    this.#client = new SmtpClient(target.address, config.heloHost, startTls);
+    const { demand, protocol, login } = target;
+    const isWish = demand.level === "may" || demand.isTest;
+    this.#client = new SmtpClient({
+      peer: target.address,
+      heloHost: config.heloHost,
+      tls: !startTls || demand.level === "none" ? "none" : isWish ? "may" : "must",
+      protocol,
+      ...(login && { login }),
+    });
     this.#farewell = diedOn(target.address, reason(undefined), false);
     this.deadlineMs = watch.now() + config.connectTimeoutMs;
     watch.add(this);
@@ -105,14 +129,46 @@ export class Connection implements Watched {
     return this.#client.offersXverp;
   }
 
+  /** The peer sees to what its clients ask for (RFC 3461). */
+  get offersDsn(): boolean {
+    return this.#client.offersDsn;
+  }
+
+  /** How many recipients of one message the peer takes. */
+  get maxRecipients(): number {
+    return this.#client.limits.maxRecipients;
+  }
+
+  /** It has carried all it may. */
+  get isSpent(): boolean {
+    return this.transactions >= Math.min(mostTransactions, this.#client.limits.maxMessages);
+  }
+
+  /** Whether the peer takes mail for this domain too, after those it got mail for (RFC 9422 §4.3). */
+  takes(domain: string): boolean {
+    return this.#domains.has(domain) || this.#domains.size < this.#client.limits.maxDomains;
+  }
+
+  /** There is TLS on it. */
+  get isSecured(): boolean {
+    return "fault" in this.#socket;
+  }
+
+  /** What its TLS lacked, of what was only wished for. */
+  get leniency(): TlsFault | undefined {
+    return this.#leniency;
+  }
+
   /** Carries one message. Only when opened, and the one before has ended. */
   deliver(transaction: Transaction, body: Body): Promise<Delivered> {
     // Between its being ready and now it may have said too much, or gone.
     if (!this.isOpen) return Promise.resolve({ fates: [this.#farewell], untouched: true });
     this.transactions++;
+    if (this.#client.limits.maxDomains < Number.POSITIVE_INFINITY) {
+      for (const path of transaction.forwardPaths) this.#domains.add(splitAddress(path).domain);
+    }
     this.#delivering = Promise.withResolvers<Delivered>();
     const { promise } = this.#delivering;
-    this.#stuff = createDotStuffer();
     this.#body = body;
     this.#act(this.#client.begin(transaction));
     return promise;
@@ -201,6 +257,8 @@ export class Connection implements Watched {
         this.#opening.resolve({ kind: "ready" });
         break;
       case "body":
+        this.#encode = action.encoding === "lines" ? createDotStuffer() : asItIs;
+        if (action.opening !== "") this.#socket.write(action.opening, "latin1");
         if (this.#body) this.#body.onMore = () => this.#pump();
         this.#wait();
         this.#pump();
@@ -209,8 +267,7 @@ export class Connection implements Watched {
         this.#finish(action);
         break;
       case "no TLS":
-        this.#opening.resolve(action);
-        this.#drop();
+        this.#noTls({ kind: action.isOffered ? "validation-failure" : "starttls-not-supported", text: action.why });
         break;
       case "unusable":
         this.#farewell = action.fate;
@@ -232,7 +289,7 @@ export class Connection implements Watched {
       const piece = this.#body.take();
       if (!piece) return;
       if (piece.last) this.#client.onDotSent();
-      this.#socket.write(this.#stuff(piece.octets, piece.last));
+      this.#socket.write(this.#encode(piece.octets, piece.last));
       this.#wait();
     }
   }
@@ -243,6 +300,11 @@ export class Connection implements Watched {
     if (!reusable) this.#drop();
     this.#delivering?.resolve({ fates, untouched });
     this.#delivering = undefined;
+  }
+
+  #noTls(fault: TlsFault): void {
+    this.#opening.resolve({ kind: "no TLS", fault });
+    this.#drop();
   }
 
   #unreachable(why: string, timedOut: boolean): void {
@@ -258,28 +320,40 @@ export class Connection implements Watched {
     this.onClosed();
   }
 
-  /** Certificates are not verified: it was this or no TLS. */
   #startTls(): void {
     this.#phase = "shaking hands";
     this.#wait();
     const plain = this.#socket;
     plain.pause();
     plain.removeAllListeners("data");
-    this.#network.secure(plain, this.target.name).then(
+    const { name, demand } = this.target;
+    this.#network.secure(plain, name, demand, this.#config.authorities).then(
       (secured) => {
         if (this.#phase !== "shaking hands") return;
         this.#socket = secured;
         this.#read = createReplyReader();
-        secured.once("secureConnect", () => {
-          this.#phase = "talking";
-          this.#act(this.#client.onTls());
-        });
+        secured.once("secureConnect", () => this.#onSecured(secured));
         this.#listen(secured);
       },
       (error) => this.#onGone(error),
     );
   }
+
+  #onSecured(secured: SecureWire): void {
+    if (this.#phase !== "shaking hands") return;
+    const { demand } = this.target;
+    const fault = secured.fault(demand);
+    if (fault && !demand.isTest) {
+      this.#noTls(fault);
+      return;
+    }
+    this.#leniency = fault;
+    this.#phase = "talking";
+    this.#act(this.#client.onTls());
+  }
 }
+
+const asItIs = (octets: Buffer): Buffer => octets;
 
 export const codeOf = (error: Error): string => ("code" in error ? String(error.code) : error.message);
 

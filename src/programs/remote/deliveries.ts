@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { setImmediate } from "node:timers/promises";
-import { bodyEnd, deliver, deliveryBodyType, settled } from "../../protocol/wire/delivery.ts";
+import { bodyEnd, deliver, deliverOptions, deliveryBodyType, settled } from "../../protocol/wire/delivery.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
 import type { Means } from "./attempt.ts";
@@ -29,9 +29,15 @@ export class Deliveries {
           case deliver.type:
             return this.#begin(stream, deliver.decode(payload), streams, channel);
           // What still comes for a stream that was answered early is nobody's.
+          case deliverOptions.type: {
+            const fields = deliverOptions.decode(payload);
+            return fields ? streams.get(stream)?.ask(fields) : "broken";
+          }
           case deliveryBodyType:
+            streams.get(stream)?.begin();
             return streams.get(stream)?.body.push(payload);
           case bodyEnd.type:
+            streams.get(stream)?.begin();
             return streams.get(stream)?.body.end();
           case settled.type:
             return undefined;

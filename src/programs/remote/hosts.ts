@@ -18,12 +18,16 @@ export interface Destination {
   readonly hosts: readonly Host[];
   readonly port: number;
   /** Of hosts found by MX the preference tells (MXPS). */
-  readonly protocol: "SMTP" | "QMTP" | "by preference";
+  readonly protocol: "SMTP" | "QMTP" | "LMTP" | "by preference";
+  /** The relay's name as a control file has it, else the domain: what control/tlspolicy goes by. */
+  readonly nextHop: string;
+  /** A control file names it: no stranger had a say in where it is. */
+  readonly isRelay: boolean;
 }
 
 /**
- * Finds the hosts for a domain: by qmtproutes or smtproutes, as an address literal, by MX, or by the domain's own addresses (RFC 5321
- * §5.1). Fails for good only on an authoritative answer. Failure texts are qmail's where it has one.
+ * Finds the hosts for a domain: by lmtproutes, qmtproutes or smtproutes, as an address literal, by MX, or by the domain's
+ * own addresses (RFC 5321 §5.1). Fails for good only on an authoritative answer. Failure texts are qmail's where it has one.
  */
 export async function findHosts(
   domain: string,
@@ -31,12 +35,16 @@ export async function findHosts(
   dns: Dns,
   random: () => number,
 ): Promise<Outcome<Destination>> {
-  const qmtpRelay = findRelay(config.qmtpRoutes, domain);
-  if (qmtpRelay) return await findRelayHosts(qmtpRelay, "QMTP", config, dns);
-  const relay = findRelay(config.routes, domain);
-  if (relay) return await findRelayHosts(relay, "SMTP", config, dns);
+  for (const [routes, protocol] of [
+    [config.lmtpRoutes, "LMTP"],
+    [config.qmtpRoutes, "QMTP"],
+    [config.routes, "SMTP"],
+  ] as const) {
+    const relay = findRelay(routes, domain);
+    if (relay) return await findRelayHosts(relay, protocol, config, dns);
+  }
   const literal = literalAddress(domain);
-  if (literal) return withoutOwn([{ name: literal, address: literal, preference: 0 }], [], config);
+  if (literal) return withoutOwn(domain, [{ name: literal, address: literal, preference: 0 }], [], config);
 
   const exchanges = await dns.mx(domain);
   if (exchanges.kind === "unknown") return noAnswer(exchanges.why);
@@ -48,7 +56,7 @@ export async function findHosts(
   const answers = await Promise.all(names.map(({ name }) => addressesOf(name, dns)));
   const hosts = names.flatMap(({ name, preference }, at) => toHosts(name, preference, answers[at], config));
   const unknown = answers.flatMap((answer) => (answer.kind === "unknown" ? [answer.why] : []));
-  if (hosts.length > 0) return withoutOwn(hosts, unknown, config);
+  if (hosts.length > 0) return withoutOwn(domain, hosts, unknown, config);
   if (unknown[0] !== undefined) return noAnswer(unknown[0]);
   if (exchanges.kind === "none") {
     return permanent("1.2", `Sorry, I couldn't find any host named ${shown(domain)}. (#5.1.2)\n`);
@@ -59,23 +67,29 @@ export async function findHosts(
 /** A relay may be this host, under another port. One that cannot be found is our own mistake, which can be mended. */
 async function findRelayHosts(
   { host, port }: Relay,
-  protocol: "SMTP" | "QMTP",
+  protocol: "SMTP" | "QMTP" | "LMTP",
   config: Config,
   dns: Dns,
 ): Promise<Outcome<Destination>> {
   const answer = await addressesOf(host, dns);
   if (answer.kind === "unknown") return noAnswer(answer.why);
   const hosts = toHosts(host, 0, answer, config).slice(0, maxHosts);
-  if (hosts.length > 0) return done({ hosts, port, protocol });
+  if (hosts.length > 0) return done({ hosts, port, protocol, nextHop: host, isRelay: true });
   return temporary(
     "4.4",
     `Sorry, I couldn't find the relay ${host} that ${protocol.toLowerCase()}routes names. (#4.4.4)\n`,
   );
 }
 
-function withoutOwn(hosts: readonly Host[], unknown: readonly string[], config: Config): Outcome<Destination> {
+function withoutOwn(
+  domain: string,
+  hosts: readonly Host[],
+  unknown: readonly string[],
+  config: Config,
+): Outcome<Destination> {
   const left = cutOwn(hosts, config.isOwn).slice(0, maxHosts);
-  if (left.length > 0) return done({ hosts: left, port: config.smtpPort, protocol: "by preference" });
+  const { smtpPort: port } = config;
+  if (left.length > 0) return done({ hosts: left, port, protocol: "by preference", nextHop: domain, isRelay: false });
   if (unknown[0] !== undefined) return noAnswer(unknown[0]);
   return permanent(
     "4.6",

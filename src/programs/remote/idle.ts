@@ -1,27 +1,26 @@
-import type { Connection, Target } from "./connection.ts";
+import { type Connection, type Target, targetKey } from "./connection.ts";
 
-const maxTransactions = 100;
 const maxConnections = 200;
 
-/** Connections that have delivered and may deliver more, by address and port. They close themselves when it takes too long. */
+/** Connections that have delivered and may deliver more, by their targets. They close themselves when it takes too long. */
 export class IdleConnections {
   readonly #byTarget = new Map<string, Connection[]>();
   #count = 0;
 
-  /** One to this target, the one used last; it is no longer kept. */
-  take(target: Target): Connection | undefined {
-    const connection = this.#byTarget.get(keyOf(target))?.at(-1);
+  /** One to this target that takes mail for `domain`, the one used last; it is no longer kept. */
+  take(target: Target, domain: string): Connection | undefined {
+    const connection = this.#byTarget.get(targetKey(target))?.findLast((kept) => kept.takes(domain));
     if (connection) this.#forget(connection);
     return connection;
   }
 
   /** Keeps it, or closes it when it has done its share or there are enough. */
   put(connection: Connection): void {
-    if (connection.transactions >= maxTransactions || this.#count >= maxConnections) {
+    if (connection.isSpent || this.#count >= maxConnections) {
       connection.close();
       return;
     }
-    const key = keyOf(connection.target);
+    const key = targetKey(connection.target);
     const same = this.#byTarget.get(key);
     if (same) same.push(connection);
     else this.#byTarget.set(key, [connection]);
@@ -36,7 +35,7 @@ export class IdleConnections {
 
   #forget(connection: Connection): void {
     connection.onClosed = () => {};
-    const key = keyOf(connection.target);
+    const key = targetKey(connection.target);
     const same = this.#byTarget.get(key) ?? [];
     const at = same.indexOf(connection);
     if (at < 0) return;
@@ -45,5 +44,3 @@ export class IdleConnections {
     if (same.length === 0) this.#byTarget.delete(key);
   }
 }
-
-const keyOf = ({ address, port }: Target): string => `${address} ${port}`;

@@ -1,8 +1,8 @@
 import { connect, type Socket } from "node:net";
 import { QmtpExchange } from "../../protocol/qmtp/exchange.ts";
 import { framePackage } from "../../protocol/qmtp/package.ts";
-import type { Transaction } from "../../protocol/smtp/client.ts";
 import type { Fate } from "../../protocol/smtp/client-fate.ts";
+import type { Transaction } from "../../protocol/smtp/transaction.ts";
 import type { Body } from "./body.ts";
 import type { Config } from "./config.ts";
 import { codeOf, reason, type Target } from "./connection.ts";
@@ -37,7 +37,7 @@ export class QmtpDelivery implements Watched {
   #lastMs = Number.POSITIVE_INFINITY;
 
   constructor(
-    target: Target,
+    target: Pick<Target, "address" | "port">,
     transaction: Transaction,
     body: Body,
     { config, watch }: { config: Config; watch: Watch },

@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { withoutSecrets } from "../../protocol/control/describe.ts";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { socketPair } from "../../services/kernel/sockets.ts";
@@ -47,11 +48,15 @@ export function startCrew(options: CrewOptions): Crew {
   let stopping = false;
   const begun = Promise.withResolvers<Begun>();
 
-  const certificatesFor = ({ name }: Member): readonly CertificateFiles[] => (speaksTls(name) ? certificates : []);
+  /** Secrets only for those who need them. */
+  const forMember = ({ name }: Member) => ({
+    settings: withoutSecrets(settings, name),
+    certificates: speaksTls(name) ? certificates : [],
+  });
   const onHello = (member: Member): void => {
     const { listeners } = member;
     const facts = options.facts(member.name);
-    member.send({ kind: "start", settings, listeners, facts, certificates: certificatesFor(member) });
+    member.send({ kind: "start", ...forMember(member), listeners, facts });
     if (member.name === "logger") connectOurselves(member);
     for (const other of members) {
       if (other.running && speak(member.name, other.name)) connect(member, other);
@@ -102,7 +107,7 @@ export function startCrew(options: CrewOptions): Crew {
     reload(...fresh) {
       [settings, certificates] = fresh;
       for (const member of members) {
-        if (member.running) member.send({ kind: "reload", settings, certificates: certificatesFor(member) });
+        if (member.running) member.send({ kind: "reload", ...forMember(member) });
       }
     },
     async stop() {

@@ -1,5 +1,5 @@
 import { compiledControl } from "../../protocol/control/compiled.ts";
-import { controlRows, describeDefault, valueLines } from "../../protocol/control/describe.ts";
+import { controlRows, describeDefault, shownLines, valueLines } from "../../protocol/control/describe.ts";
 import { foreignControl } from "../../protocol/control/foreign.ts";
 import { defaultOf, parseControl } from "../../protocol/control/parse.ts";
 import { readControlFiles } from "../../services/control-folder/control-folder.ts";
@@ -30,7 +30,7 @@ export function describeControls(files: ReadonlyMap<string, string>): readonly s
     }
     const parsed = parseControl(name, text);
     if (parsed.kind !== "done") return [`${name}: Oops! ${parsed.text}.`];
-    const lines = valueLines(parsed.value);
+    const lines = shownLines(name, parsed.value);
     return control.kind === "list" || control.kind === "map"
       ? [`${name}:`, ...lines.map((line) => `  ${line}`)]
       : [`${name}: ${lines.join("")}.`];

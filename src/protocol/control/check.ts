@@ -1,8 +1,11 @@
+import { parseLogins } from "../mx/logins.ts";
 import { parseRoutes } from "../mx/route.ts";
 import { createClientRules } from "../network/client-rules.ts";
 import { createNetworks } from "../network/network.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
 import { parseQmqpServers } from "../qmqp/servers.ts";
+import { parseAuthorities } from "../tls-policy/authorities.ts";
+import { parseTlsRules } from "../tls-policy/rules.ts";
 import type { ControlName, ControlValue, Settings } from "./table.ts";
 
 /** What more must be right of some control files than their kind: found at `postern config check`, not at the start. */
@@ -13,6 +16,10 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   qmqpservers: parseQmqpServers,
   smtproutes: (routes) => parseRoutes(routes),
   qmtproutes: (routes) => parseRoutes(routes),
+  lmtproutes: (routes) => parseRoutes(routes),
+  tlspolicy: parseTlsRules,
+  tlscas: parseAuthorities,
+  smtplogins: parseLogins,
   tlsminimum: (version) =>
     version === "1.2" || version === "1.3" ? done(version) : permanent("3.5", `"${version}" is neither 1.2 nor 1.3`),
   overquota: (kind) =>

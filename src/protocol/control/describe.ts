@@ -1,7 +1,15 @@
 import { compiledControl, parseCompiled } from "./compiled.ts";
 import { foreignControl } from "./foreign.ts";
 import { parseControl } from "./parse.ts";
-import { type Control, type ControlName, type ControlValue, controls, type Described } from "./table.ts";
+import {
+  type Control,
+  type ControlName,
+  type ControlValue,
+  controls,
+  type Described,
+  isSecret,
+  type Settings,
+} from "./table.ts";
 
 /** The rows of the table under one type. */
 export const controlRows = (): readonly (readonly [ControlName, Control & Described])[] =>
@@ -37,6 +45,19 @@ export function describeBounds(control: Control): string {
 export function valueLines(value: ControlValue): readonly string[] {
   if (typeof value !== "object") return [String(value)];
   return value.map((entry) => (typeof entry === "string" ? entry : entry.join(":")));
+}
+
+/** As `valueLines`, for a list of many: how many lines there are of what is secret, or too long to be read there. */
+export function shownLines(name: ControlName, value: ControlValue): readonly string[] {
+  const lines = valueLines(value);
+  if (lines.length === 0 || !(isSecret(name) || name === "tlscas")) return lines;
+  return [`(${lines.length} ${lines.length === 1 ? "line" : "lines"})`];
+}
+
+/** The settings without the secrets of others than `program`. */
+export function withoutSecrets(settings: Settings, program: string): Settings {
+  const hidden = controlRows().filter(([name, { readBy }]) => isSecret(name) && !readBy.some((one) => one === program));
+  return { ...settings, ...Object.fromEntries(hidden.map(([name, { default: nothing }]) => [name, nothing])) };
 }
 
 /** All that is wrong with the files of a control folder, one sentence each, the file named first. */

@@ -304,6 +304,30 @@ export const controls = {
     "`domain:relay:port`, `.domain:relay`, `:relay`: to the relay instead of the MX; an empty relay makes an exception",
   ),
   qmtproutes: row(map(), ["remote"], "as smtproutes, and before it, for relays that speak QMTP, port 209 unless given"),
+  lmtproutes: row(
+    map(),
+    ["remote"],
+    "as smtproutes, and before all other routes, for servers that speak LMTP, port 24 unless given: a mail store such as Dovecot",
+    "0.1",
+  ),
+  smtplogins: row(
+    map(),
+    ["remote"],
+    "`relay:user:password`: how we log in to that relay of smtproutes, once its certificate names it. Keep it from others: mode 0600",
+    "0.1",
+  ),
+  tlspolicy: row(
+    map(),
+    ["remote"],
+    "`host:level`, `.host:level`, `:level` for all others, by the relay's name where a route names one, else by domain. Levels: `none`; `may`, TLS where it can be had; `encrypt`, no mail without; `verify`, no mail without a certificate for the host or domain, or for a name that follows: `verify .example.net`. Missing: may",
+    "0.1",
+  ),
+  tlscas: row(
+    list(),
+    ["remote"],
+    "PEM certificates of the authorities that `verify` believes; may be a link to /etc/ssl/certs/ca-certificates.crt. Missing: those that Node brings",
+    "0.1",
+  ),
   timeoutconnect: row(integer(60, 1, 3_600, "seconds"), ["remote"], "longest wait for a connection"),
   timeoutremote: row(
     integer(1_200, 1, 86_400, "seconds"),
@@ -340,6 +364,9 @@ export const controls = {
 } as const satisfies Record<string, Control & Described>;
 
 export type ControlName = keyof typeof controls;
+
+/** Holds passwords: goes only to its readers, is not shown in lists, and need not be readable for others. */
+export const isSecret = (name: string): boolean => name === "smtplogins";
 
 interface KindValues {
   readonly line: string;

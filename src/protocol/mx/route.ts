@@ -14,8 +14,10 @@ export type Routes = ReadonlyMap<string, Relay | null>;
 
 export const smtpPort = 25;
 export const qmtpPort = 209;
+/** By custom: RFC 2033 §5 only forbids 25. */
+export const lmtpPort = 24;
 
-/** Reads the entries of control/smtproutes or qmtproutes. Fails, for good, with all that are wrong. */
+/** Reads the entries of control/smtproutes, qmtproutes or lmtproutes. Fails, for good, with all that are wrong. */
 export function parseRoutes(
   entries: readonly (readonly [string, string])[],
   defaultPort: number = smtpPort,

@@ -1,19 +1,9 @@
-import { quoteAddress } from "../address.ts";
-import { xverpOf } from "../verp.ts";
-import { acceptedBy, diedOn, type Fate, failed, refusedBy } from "./client-fate.ts";
+import { acceptedBy, deferred, diedOn, type Fate, refusedBy } from "./client-fate.ts";
+import { composeEnvelope, type Envelope } from "./envelope.ts";
+import { type Limits, noExtensions, readExtensions } from "./extensions.ts";
+import { type Login, loginSteps } from "./login.ts";
 import { quoteReply, type Reply } from "./reply.ts";
-
-/**
- * One message for one peer. Addresses as the queue has them: not quoted, printable, `""` the null reverse-path; one with
- * VERP has several forward-paths only where `offersXverp`.
- */
-export interface Transaction {
-  readonly reversePath: string;
-  readonly forwardPaths: readonly string[];
-  readonly octets: number;
-  /** BODY=8BITMIME was declared to us (RFC 6152): we declare it to a peer that offers it; another gets it as it is. */
-  readonly eightBit: boolean;
-}
+import type { Transaction } from "./transaction.ts";
 
 /** What the peer is to answer next; it decides how long we wait (RFC 5321 §4.5.3.2). */
 export type Step = "greeting" | "hello" | "TLS" | "command" | "DATA" | "body" | "end of data" | "nothing";
@@ -26,8 +16,8 @@ export type ClientAction =
   | { readonly kind: "start TLS" }
   /** `begin` may be called. */
   | { readonly kind: "ready" }
-  /** Send the body; call `onDotSent` as its end goes out. */
-  | { readonly kind: "body" }
+  /** Send `opening`, then the body, as lines and with a final dot or as it is; call `onDotSent` as its end goes out. */
+  | { readonly kind: "body"; readonly encoding: "lines" | "octets"; readonly opening: string }
   /** One fate for each forward-path. `untouched`: the peer died before it took the MAIL: another connection may try. */
   | {
       readonly kind: "finished";
@@ -35,8 +25,8 @@ export type ClientAction =
       readonly reusable: boolean;
       readonly untouched: boolean;
     }
-  /** TLS was begun and came to nothing: another connection, in clear, may do. */
-  | { readonly kind: "no TLS" }
+  /** TLS was begun and came to nothing, or was to be and is not offered: another connection, in clear, may do. */
+  | { readonly kind: "no TLS"; readonly why: string; readonly isOffered: boolean }
   /** This host takes no mail from us now. */
   | { readonly kind: "unusable"; readonly fate: Fate };
 
@@ -49,6 +39,8 @@ interface Command {
 interface Progress {
   readonly commands: readonly Command[];
   readonly fates: (Fate | undefined)[];
+  /** The whole body goes as one chunk of so many octets (RFC 3030 §2); undefined: it goes by DATA. */
+  readonly chunkOctets: number | undefined;
   answered: number;
   rejected: number;
   mailTaken: boolean;
@@ -56,38 +48,41 @@ interface Progress {
 
 type State =
   | { readonly at: "greeting" | "EHLO" | "HELO" | "STARTTLS" | "TLS" | "ready" | "over" }
+  | { readonly at: "AUTH"; readonly left: readonly string[] }
   | { readonly at: "commands" | "body" | "end of data" | "end of nothing"; readonly progress: Progress };
 
-interface Extensions {
-  readonly pipelining: boolean;
-  readonly eightBitMime: boolean;
-  readonly startTls: boolean;
-  readonly xverp: boolean;
-  /** Largest message taken; undefined when it does not say. */
-  readonly maxOctets?: number;
+/** How one connection is to be used. */
+export interface ClientOptions {
+  /** Its address, for the texts. */
+  readonly peer: string;
+  readonly heloHost: string;
+  /** "may": STARTTLS where offered (RFC 3207), else in clear; "must": no mail without. */
+  readonly tls: "none" | "may" | "must";
+  /** LMTP has a reply for each recipient after the body (RFC 2033). */
+  readonly protocol: "SMTP" | "LMTP";
+  /** Said to the peer before any mail (RFC 4954). */
+  readonly login?: Login;
 }
 
-const noExtensions: Extensions = { pipelining: false, eightBitMime: false, startTls: false, xverp: false };
 const wait: ClientAction = { kind: "wait" };
 const send = (text: string): ClientAction => ({ kind: "send", text });
 const isSuccess = (reply: Reply) => reply.code < 300;
 
 /**
- * The client's side of one SMTP connection (RFC 5321 §3, §4), without the connection: replies in, actions out. `peer`
- * is its address, for the texts. With `startTls` it takes STARTTLS where offered (RFC 3207), else it stays in clear.
+ * The client's side of one SMTP connection (RFC 5321 §3, §4), without the connection: replies in, actions
+ * out. LMTP (RFC 2033) differs in its greeting and in the replies to a body.
  */
 export class SmtpClient {
+  readonly #options: ClientOptions;
   readonly #peer: string;
-  readonly #heloHost: string;
-  #startTls: boolean;
+  #isSecured = false;
   #state: State = { at: "greeting" };
   #extensions = noExtensions;
   #needsReset = false;
 
-  constructor(peer: string, heloHost: string, startTls: boolean) {
-    this.#peer = peer;
-    this.#heloHost = heloHost;
-    this.#startTls = startTls;
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.#peer = options.peer;
   }
 
   get step(): Step {
@@ -98,6 +93,8 @@ export class SmtpClient {
       case "STARTTLS":
       case "TLS":
         return "TLS";
+      case "AUTH":
+        return "command";
       case "commands":
         return this.#state.progress.commands[this.#state.progress.answered]?.verb === "DATA" ? "DATA" : "command";
       case "end of nothing":
@@ -115,6 +112,15 @@ export class SmtpClient {
     return this.#extensions.xverp;
   }
 
+  /** The peer sees to what its clients ask for (RFC 3461). */
+  get offersDsn(): boolean {
+    return this.#extensions.dsn;
+  }
+
+  get limits(): Limits {
+    return this.#extensions.limits;
+  }
+
   onReply(reply: Reply): ClientAction {
     const state = this.#state;
     switch (state.at) {
@@ -123,20 +129,23 @@ export class SmtpClient {
         return this.#hello("EHLO");
       case "EHLO":
         if (isSuccess(reply)) return this.#onExtensions(reply);
-        return reply.code >= 500 ? this.#hello("HELO") : this.#unusable(reply, "my name was rejected");
+        if (reply.code < 500 || this.#options.protocol === "LMTP") return this.#unusable(reply, "my name was rejected");
+        return this.#hello("HELO");
       case "HELO":
-        return isSuccess(reply) ? this.#ready() : this.#unusable(reply, "my name was rejected");
+        return isSuccess(reply) ? this.#afterTls() : this.#unusable(reply, "my name was rejected");
       case "STARTTLS":
         if (reply.code === 421) return this.#unusable(reply, "STARTTLS was rejected");
-        if (reply.code !== 220) return this.#ready();
+        if (reply.code !== 220) return this.#afterTls(`its answer to STARTTLS was ${quoteReply(reply).trimEnd()}`);
         this.#state = { at: "TLS" };
         return { kind: "start TLS" };
+      case "AUTH":
+        return this.#onLoginReply(state.left, reply);
       case "commands":
         return this.#onCommandReply(state.progress, reply);
       case "body":
         return this.#onEarlyReply(state.progress, reply);
       case "end of data":
-        return this.#finish(state.progress, this.#endFate(reply), reply.code !== 421 && reply.code !== 354);
+        return this.#onEndReply(state.progress, reply);
       case "end of nothing":
         return this.#finish(state.progress, this.#endFate(reply), reply.code !== 421);
       case "TLS":
@@ -151,20 +160,24 @@ export class SmtpClient {
   /** The handshake succeeded: what was said in clear does not count. */
   onTls(): ClientAction {
     this.#extensions = noExtensions;
-    this.#startTls = false;
+    this.#isSecured = true;
     return this.#hello("EHLO");
   }
 
   /** Only when ready. */
   begin(transaction: Transaction): ClientAction {
-    const { maxOctets } = this.#extensions;
-    const commands = this.#commands(transaction);
-    const fates = transaction.forwardPaths.map(() => undefined);
-    const progress: Progress = { commands, fates, answered: 0, rejected: 0, mailTaken: false };
-    if (maxOctets !== undefined && transaction.octets > maxOctets) {
-      const text = `${this.#peer} takes no message of more than ${maxOctets} octets. (#5.3.4)\n`;
-      return this.#finish(progress, failed("3.4", text), true);
-    }
+    const envelope = composeEnvelope(transaction, this.#extensions, this.#peer);
+    const isRefused = "letter" in envelope;
+    const progress: Progress = {
+      commands: isRefused ? [] : this.#commands(envelope, transaction.bodyType !== "BINARYMIME"),
+      fates: transaction.forwardPaths.map(() => undefined),
+      chunkOctets: transaction.bodyType === "BINARYMIME" ? transaction.octets : undefined,
+      answered: 0,
+      rejected: 0,
+      mailTaken: false,
+    };
+    if (isRefused) return this.#finish(progress, envelope, true);
+    const { commands } = progress;
     this.#state = { at: "commands", progress };
     this.#needsReset = true;
     if (this.#extensions.pipelining) return send(commands.map((command) => command.text).join(""));
@@ -183,20 +196,50 @@ export class SmtpClient {
     if ("progress" in state) {
       return this.#finish(state.progress, diedOn(this.#peer, why, state.at === "end of data"), false);
     }
-    if (state.at === "STARTTLS" || state.at === "TLS") return { kind: "no TLS" };
+    if (state.at === "STARTTLS" || state.at === "TLS") return { kind: "no TLS", why, isOffered: true };
     return { kind: "unusable", fate: diedOn(this.#peer, why, false) };
   }
 
   #hello(verb: "EHLO" | "HELO"): ClientAction {
     this.#state = { at: verb };
-    return send(`${verb} ${this.#heloHost}\r\n`);
+    return send(`${this.#options.protocol === "LMTP" ? "LHLO" : verb} ${this.#options.heloHost}\r\n`);
   }
 
   #onExtensions(reply: Reply): ClientAction {
     this.#extensions = readExtensions(reply.lines.slice(1));
-    if (!this.#startTls || !this.#extensions.startTls) return this.#ready();
+    if (this.#isSecured || this.#options.tls === "none" || !this.#extensions.startTls) return this.#afterTls();
     this.#state = { at: "STARTTLS" };
     return send("STARTTLS\r\n");
+  }
+
+  /** There is TLS now, or there will be none: `refusal` says why, where it is not that none was offered. */
+  #afterTls(refusal?: string): ClientAction {
+    if (this.#options.tls === "must" && !this.#isSecured) {
+      this.#state = { at: "over" };
+      return { kind: "no TLS", why: refusal ?? "it does not offer STARTTLS", isOffered: refusal !== undefined };
+    }
+    const { login } = this.#options;
+    if (!login) return this.#ready();
+    const [first, ...left] = loginSteps(login, this.#extensions.loginMechanisms);
+    if (first === undefined) {
+      this.#state = { at: "over" };
+      const text = `Connected to ${this.#peer} but it offers no way to log in that I know. (#4.7.8)\n`;
+      return { kind: "unusable", fate: deferred("7.8", text) };
+    }
+    this.#state = { at: "AUTH", left };
+    return send(`${first}\r\n`);
+  }
+
+  /** A login that fails is a mistake in control/smtplogins, which can be mended: nothing bounces for it. */
+  #onLoginReply([next, ...left]: readonly string[], reply: Reply): ClientAction {
+    if (reply.code === 235) return this.#ready();
+    if (reply.code !== 334 || next === undefined) {
+      this.#state = { at: "over" };
+      const fate = refusedBy(reply, `Connected to ${this.#peer} but my login was rejected.`);
+      return { kind: "unusable", fate: { ...fate, letter: "Z" } };
+    }
+    this.#state = { at: "AUTH", left };
+    return send(`${next}\r\n`);
   }
 
   #ready(): ClientAction {
@@ -209,17 +252,12 @@ export class SmtpClient {
     return { kind: "unusable", fate: refusedBy(reply, `Connected to ${this.#peer} but ${what}.`) };
   }
 
-  #commands({ reversePath, forwardPaths, octets, eightBit }: Transaction): Command[] {
-    const size = this.#extensions.maxOctets === undefined ? "" : ` SIZE=${octets}`;
-    const body = eightBit && this.#extensions.eightBitMime ? " BODY=8BITMIME" : "";
-    const asked = forwardPaths.length > 1 ? xverpOf(reversePath) : undefined;
-    const verp = asked ? ` XVERP=${asked.delimiters}` : "";
-    const reset: Command[] = this.#needsReset ? [{ verb: "RSET", text: "RSET\r\n" }] : [];
+  #commands({ mail, recipients }: Envelope, withData: boolean): Command[] {
     return [
-      ...reset,
-      { verb: "MAIL", text: `MAIL FROM:<${quoteAddress(asked?.reversePath ?? reversePath)}>${size}${body}${verp}\r\n` },
-      ...forwardPaths.map((path): Command => ({ verb: "RCPT", text: `RCPT TO:<${quoteAddress(path)}>\r\n` })),
-      { verb: "DATA", text: "DATA\r\n" },
+      ...(this.#needsReset ? [{ verb: "RSET", text: "RSET\r\n" } as const] : []),
+      { verb: "MAIL", text: mail },
+      ...recipients.map((text): Command => ({ verb: "RCPT", text })),
+      ...(withData ? [{ verb: "DATA", text: "DATA\r\n" } as const] : []),
     ];
   }
 
@@ -247,13 +285,16 @@ export class SmtpClient {
         command.verb satisfies never;
     }
     if (reply.code === 421) return this.lost(`Remote host said: ${quoteReply(reply).trimEnd()}`);
-    if (this.#extensions.pipelining) return wait;
+    const isLast = progress.answered === progress.commands.length;
+    if (this.#extensions.pipelining && !isLast) return wait;
     if (isDecided(progress)) return this.#finish(progress, this.#disliked(reply), true);
+    if (isLast) return this.#body(progress, `BDAT ${progress.chunkOctets} LAST\r\n`);
     return send((progress.commands[progress.answered] as Command).text);
   }
 
   #onRecipientReply(progress: Progress, reply: Reply): void {
-    const place = progress.fates.length + progress.answered - progress.commands.length;
+    const after = progress.chunkOctets === undefined ? 1 : 0; // DATA
+    const place = progress.fates.length + progress.answered + after - progress.commands.length - 1;
     if (isSuccess(reply) || progress.fates[place]) return;
     progress.fates[place] = this.#disliked(reply);
     progress.rejected++;
@@ -268,10 +309,27 @@ export class SmtpClient {
       const fate = refusedBy(reply, `${this.#peer} failed on DATA command.`);
       return this.#finish(progress, fate, reply.code >= 400 && reply.code !== 421);
     }
-    const nobody = isDecided(progress);
+    if (!isDecided(progress)) return this.#body(progress, "");
+    if (this.#options.protocol === "LMTP") return this.lost("took DATA for nobody");
     // It took the DATA of a transaction without recipients: the shortest way out is an empty message (RFC 2920 §3.1).
-    this.#state = { at: nobody ? "end of nothing" : "body", progress };
-    return nobody ? send(".\r\n") : { kind: "body" };
+    this.#state = { at: "end of nothing", progress };
+    return send(".\r\n");
+  }
+
+  #body(progress: Progress, opening: string): ClientAction {
+    this.#state = { at: "body", progress };
+    return { kind: "body", encoding: progress.chunkOctets === undefined ? "lines" : "octets", opening };
+  }
+
+  /** LMTP: one for each recipient it took, in their order (RFC 2033 §4.2). */
+  #onEndReply(progress: Progress, reply: Reply): ClientAction {
+    const fate = this.#endFate(reply);
+    if (this.#options.protocol === "SMTP") {
+      return this.#finish(progress, fate, reply.code !== 421 && reply.code !== 354);
+    }
+    progress.fates[progress.fates.indexOf(undefined)] = fate;
+    if (reply.code === 421 || reply.code === 354) return this.lost(`Remote host said: ${quoteReply(reply).trimEnd()}`);
+    return isDecided(progress) ? this.#finish(progress, fate, true) : wait;
   }
 
   /** A refusal before the final dot ends it: we send no dot. A success cannot be meant for what it has not read. */
@@ -290,7 +348,8 @@ export class SmtpClient {
   #finish(progress: Progress, fate: Fate, reusable: boolean): ClientAction {
     const ended = this.#state.at;
     this.#state = { at: reusable ? "ready" : "over" };
-    if (ended === "end of data" || ended === "end of nothing") this.#needsReset = false;
+    // After a chunk that failed nothing but RSET is sound (RFC 3030 §2).
+    if (ended === "end of data" || ended === "end of nothing") this.#needsReset = progress.chunkOctets !== undefined;
     if (progress.rejected === progress.fates.length) giveUp(progress, this.#peer);
     decideRest(progress, fate);
     const untouched = !reusable && !progress.mailTaken;
@@ -309,22 +368,3 @@ function giveUp(progress: Progress, peer: string): void {
     if (fate) progress.fates[place] = { ...fate, text: `${fate.text}Giving up on ${peer}.\n` };
   }
 }
-
-/** The lines of a reply to EHLO, its first left out (RFC 5321 §4.1.1.1). Keywords we do not know are passed over. */
-function readExtensions(lines: readonly string[]): Extensions {
-  const keywords = new Map(lines.map((line) => [keyword(line), line]));
-  const size = /^SIZE ([0-9]{1,20})$/i.exec(keywords.get("SIZE") ?? "")?.[1];
-  const extensions = {
-    pipelining: keywords.has("PIPELINING"),
-    eightBitMime: keywords.has("8BITMIME"),
-    startTls: keywords.has("STARTTLS"),
-    xverp: keywords.has("XVERP"),
-  };
-  if (!keywords.has("SIZE")) return extensions;
-  return {
-    ...extensions,
-    maxOctets: size === undefined || Number(size) === 0 ? Number.POSITIVE_INFINITY : Number(size),
-  };
-}
-
-const keyword = (line: string): string => (line.split(" ", 1)[0] ?? "").toUpperCase();

@@ -3,9 +3,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { foreignControl } from "../../protocol/control/foreign.ts";
+import { isSecret } from "../../protocol/control/table.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 
-/** The control files in a folder, by name, as text (latin1). Files that start with a dot and backups (`me~`) are none. */
+/**
+ * The control files in a folder, by name, as text (latin1). Files that start with a dot and backups (`me~`) are none, nor
+ * is a secret one that we may not read.
+ */
 export function readControlFiles(folder: string): Outcome<ReadonlyMap<string, string>> {
   let tried = folder;
   try {
@@ -14,11 +18,21 @@ export function readControlFiles(folder: string): Outcome<ReadonlyMap<string, st
     for (const name of names.sort()) {
       tried = join(folder, name);
       // Known from qmail and not ours: its presence is all that counts, and it may be a folder or a private key.
-      files.set(name, foreignControl(name) === undefined ? readFileSync(tried, "latin1") : "");
+      const text = foreignControl(name) === undefined ? readUnlessSecret(tried, name) : "";
+      if (text !== undefined) files.set(name, text);
     }
     return done(files);
   } catch (error) {
     return temporary("3.0", `cannot read ${tried}: ${codeOf(error)}`);
+  }
+}
+
+function readUnlessSecret(path: string, name: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if (isSecret(name) && codeOf(error) === "EACCES") return undefined;
+    throw error;
   }
 }
 
@@ -57,7 +71,7 @@ async function writeDurably(folder: string, name: string, text: string): Promise
   const temporaryPath = join(folder, `.${name}.${randomUUID()}`); // its dot keeps it from being read as a control file
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => rm(temporaryPath, { force: true }));
-  const file = cleanup.use(await open(temporaryPath, "wx", 0o644));
+  const file = cleanup.use(await open(temporaryPath, "wx", isSecret(name) ? 0o600 : 0o644));
   await file.writeFile(text, "latin1");
   await file.sync();
   await rename(temporaryPath, join(folder, name));

@@ -68,7 +68,13 @@ const client: Row = {
   name: "SMTP client",
   cases: 2_500,
   check(source) {
-    const machine = new SmtpClient("192.0.2.1", "us.example", source.oneIn(2));
+    const machine = new SmtpClient({
+      peer: "192.0.2.1",
+      heloHost: "us.example",
+      tls: source.pick(["none", "may", "must"]),
+      protocol: source.pick(["SMTP", "SMTP", "LMTP"]),
+      ...(source.oneIn(4) && { login: { user: "u", password: "p" } }),
+    });
     const holder: Holder = { at: "waiting", recipients: 0, dotSent: false };
     for (let turns = 60; turns > 0 && holder.at !== "over"; turns--) {
       if (holder.at === "ready" && !source.oneIn(10)) {
@@ -76,7 +82,12 @@ const client: Row = {
         const forwardPaths = ["a@b", "c d@e", 'f"@g', "h@[192.0.2.1]"].slice(0, 1 + source.below(4));
         holder.recipients = forwardPaths.length;
         judge(
-          machine.begin({ reversePath: "", forwardPaths, octets: source.below(200), eightBit: source.oneIn(2) }),
+          machine.begin({
+            reversePath: "",
+            forwardPaths,
+            octets: source.below(200),
+            bodyType: source.pick(["7BIT", "8BITMIME", "BINARYMIME"]),
+          }),
           holder,
           false,
         );

@@ -8,7 +8,7 @@ const maxSeeds = 60;
 for (const [name, mutant] of mutants) {
   test(`the simulation notices a remote that ${name}`, async (t) => {
     for (let seed = 1; seed <= maxSeeds; seed++) {
-      const { violation } = await simulate(seed, { steps: 12, without: new Set(), mutant });
+      const { violation } = await simulate(seed, { steps: 60, without: new Set(), mutant });
       if (violation === undefined) continue;
       t.diagnostic(`seed ${seed}: ${violation}`);
       return;

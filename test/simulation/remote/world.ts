@@ -1,5 +1,5 @@
 import { Duplex } from "node:stream";
-import type { Network, Wire } from "../../../src/programs/remote/network.ts";
+import type { Network, SecureWire, Wire } from "../../../src/programs/remote/network.ts";
 import type { Exchange } from "../../../src/protocol/mx/choose.ts";
 import type { Answer, Dns } from "../../../src/services/dns/dns.ts";
 import type { Random } from "../random.ts";
@@ -98,7 +98,7 @@ export function simulatedNetwork(weather: Weather, open: Set<SimulatedWire>): Ne
 }
 
 /** TLS without the secrets: what is said goes through. */
-class SecuredWire extends Duplex implements Wire {
+class SecuredWire extends Duplex implements SecureWire {
   readonly #plain: SimulatedWire;
 
   constructor(plain: SimulatedWire) {
@@ -110,6 +110,7 @@ class SecuredWire extends Duplex implements Wire {
     plain.resume();
   }
 
+  fault(): undefined {}
   override _read(): void {}
   override _write(chunk: Buffer, _: string, taken: (error?: Error | null) => void): void {
     this.#plain.write(chunk, taken);
