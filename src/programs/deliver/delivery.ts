@@ -69,7 +69,7 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
   });
   if (message.hasLine()) return failed(looping);
   const { ground } = around.store;
-  const found = findDotQmail(ground.files, home.path, home.dash, home.extension);
+  const found = home.isNobodys ? done(undefined) : findDotQmail(ground.files, home.path, home.dash, home.extension);
   if (found.kind !== "done") return failed(found);
   if (!found.value && home.dash !== "") return failed(noMailbox);
   const file = found.value;
@@ -140,7 +140,7 @@ interface Scene {
 const recipientOf = (task: Task, home: Home): Recipient => ({ ...task, home: home.path, extension: home.extension });
 
 function newReversePath(task: Task, home: Home, files: Files): Outcome<string> {
-  if (!mayHaveOwner(task.reversePath)) return done(task.reversePath);
+  if (home.isNobodys || !mayHaveOwner(task.reversePath)) return done(task.reversePath);
   const found = findOwnerFiles(files, home.path, home.dash, home.extension);
   return found.kind === "done" ? done(forwardReversePath(task, task.reversePath, found.value)) : found;
 }

@@ -2,7 +2,7 @@ import { mkdirSync, type Stats, statSync } from "node:fs";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { isFolderName, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
-import { homeGiven, homeMade } from "../../protocol/wire/worker.ts";
+import { homeGiven, homeMade, homeOfNobody, homeOwned } from "../../protocol/wire/worker.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
 import { nodeFiles } from "../../services/maildir/files.ts";
 import { findDotQmail } from "./dot-qmail-file.ts";
@@ -15,6 +15,8 @@ export interface Home {
   readonly extension: string;
   /** Whether the default delivery makes its Maildir: in virtual mailboxes. */
   readonly makesMaildir: boolean;
+  /** No .qmail file counts. */
+  readonly isNobodys?: boolean;
 }
 
 export const noMailbox = permanent("1.1", "Sorry, no mailbox here by that name. (#5.1.1)");
@@ -43,6 +45,17 @@ export function openHome(task: Address): Outcome<Home> {
 /** As `openHome`, and makes nothing. */
 export function findHome(task: Address): Outcome<Found> {
   try {
+    if (task.homeKind === homeOwned) return findOwned(task);
+    if (task.homeKind === homeOfNobody) {
+      return done({
+        path: pathOf(task.home),
+        dash: "",
+        extension: "",
+        makesMaildir: false,
+        isThere: true,
+        isNobodys: true,
+      });
+    }
     if (task.homeKind !== homeGiven) return findMailbox(task);
     const path = pathOf(task.home);
     const unfit = unfitness(statSync(path));
@@ -54,6 +67,15 @@ export function findHome(task: Address): Outcome<Found> {
 
 const cannotSwitch = ({ home }: Address, error: unknown): Failure =>
   temporary("3.0", `Unable to switch to ${home}: ${errorWords(errorCode(error))}. (#4.3.0)`);
+
+function findOwned({ home, dash, extension }: Address): Outcome<Found> {
+  const path = pathOf(home);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  const unfit = stat && unfitness(stat);
+  if (unfit) return unfit;
+  if (!stat && dash !== "") return noMailbox;
+  return done({ path, dash, extension, makesMaildir: true, isThere: stat !== undefined });
+}
 
 /** qmail's user lookup among the folders of a domain: the whole local part, else the longest name that exists. */
 function findMailbox(task: Address): Outcome<Found> {

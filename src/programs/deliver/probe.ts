@@ -21,7 +21,8 @@ export function probeMailbox(asked: Probe, store: Store): number {
   const home = findHome(asked);
   if (home.kind !== "done") return home.kind === "permanent" ? doesNotExist : cannotTell;
   if (!home.value.isThere) return exists;
-  const { path, dash, extension } = home.value;
+  const { path, dash, extension, isNobodys } = home.value;
+  if (isNobodys) return exists;
   const found = findDotQmail(store.ground.files, path, dash, extension);
   if (found.kind !== "done") return cannotTell;
   const file = found.value;

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
 import type { Event } from "../../protocol/event/event.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
-import { accountsCdbPath, compileAccounts, openAccounts } from "../../services/accounts/open-accounts.ts";
+import { compileAccounts, openAccounts } from "../../services/accounts/open-accounts.ts";
+import { accountsCdbPath } from "../../services/layout/layout.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 import { createLastUses } from "./last-uses.ts";
 import { createPasswords, type Passwords } from "./passwords.ts";

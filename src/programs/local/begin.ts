@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
+import { createAccountBook } from "../../services/directory/account-book.ts";
 import { createAccounts } from "../../services/directory/accounts.ts";
 import { type Assignments, assignmentsVersion, readAssignments } from "../../services/directory/assignments.ts";
 import { type Directory, routeAddress } from "../../services/directory/route.ts";
@@ -34,6 +35,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
   if (read.kind !== "done") return read;
   const facts = read.value;
   const accounts = createAccounts(passwdPath);
+  const book = createAccountBook(facts.accountsFile);
   const links = new Set<QueueLink>();
   let settings = given.settings;
   let version = assignmentsVersion(facts.usersFolder);
@@ -51,6 +53,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
       facts,
       assign: table,
       mailboxDomains: mailboxDomains(now.mailboxdomains),
+      book,
       accounts: hasAccounts ? accounts : undefined,
     };
   }

@@ -5,6 +5,8 @@ import type { LaunchPlan } from "../../services/launch/plan.ts";
 /** What `supervise` tells this program beside the settings. */
 export interface LocalFacts extends Places {
   readonly usersFolder: string;
+  /** Where accounts.cdb is, if there are accounts. */
+  readonly accountsFile: string;
   /** How to start `deliver`; user and folders are filled in for each. */
   readonly deliver: LaunchPlan;
 }
@@ -20,6 +22,7 @@ const needed = {
   embedded: "boolean",
   mailFolder: "string",
   usersFolder: "string",
+  accountsFile: "string",
   mailUser: "object",
   aliasUser: "object",
   deliver: "object",

@@ -19,6 +19,7 @@ import { join, resolve } from "node:path";
 import { after, before, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
 import { readSettings } from "../../protocol/control/parse.ts";
+import { accountsCdb } from "../../protocol/users/accounts-cdb.ts";
 import {
   bodyEnd,
   deliver,
@@ -67,13 +68,20 @@ const start = async (embedded: boolean): Promise<ChildProcess> => {
   await once(program, "message");
   const settings = readSettings(
     new Map([
-      ["mailboxdomains", "box.test:create\nplain.test\nnofolder.test\n"],
+      ["mailboxdomains", "box.test:create\nplain.test\nnofolder.test\nacc.test:accounts\nlost.test:accounts\n"],
       ["concurrencylocal", "5\n"],
     ]),
   );
   assert.equal(settings.kind, "done");
   const aliasUser = { ...self, name: "alias", home: places.alias };
-  const facts = { embedded, mailFolder: places.mail, usersFolder: places.users, mailUser: self, aliasUser };
+  const facts = {
+    embedded,
+    mailFolder: places.mail,
+    usersFolder: places.users,
+    accountsFile: join(root, "accounts.cdb"),
+    mailUser: self,
+    aliasUser,
+  };
   program.send({
     kind: "start",
     settings: settings.kind === "done" ? settings.value : undefined,
@@ -92,6 +100,14 @@ let local: ChildProcess;
 before(async () => {
   for (const folder of Object.values(places)) mkdirSync(folder, { mode: 0o700 });
   const lines = ["files", "script", "stuck"].map((name) => `=${name}:me:1:1:${root}/home:-:${name}:\n`);
+  const book = accountsCdb([
+    ["@acc.test", { kind: "domain", catchAll: [] }],
+    ["joe@acc.test", { kind: "mailbox", quota: "" }],
+    ["full@acc.test", { kind: "mailbox", quota: "1C" }],
+    ["info@acc.test", { kind: "alias", targets: ["joe@acc.test", "x@far.test"] }],
+  ]);
+  assert.ok(book.kind === "done");
+  writeFileSync(join(root, "accounts.cdb"), book.value);
   mkdirSync(join(root, "home"), { mode: 0o700 });
   const other = `=other:other:${otherId}:${otherId}:${root}/other:::\n`;
   writeFileSync(join(places.users, "assign"), `${lines.join("")}${other}.\n`);
@@ -212,6 +228,12 @@ const mailboxes: readonly { to: string; answer: number; why: string }[] = [
   { to: "known@else.test", answer: exists, why: "by the alias user's .qmail-known" },
   { to: "unknown@else.test", answer: doesNotExist, why: "nobody's" },
   { to: "script@gone.test", answer: cannotTell, why: "its home is writable by others" },
+  { to: "joe@acc.test", answer: exists, why: "an account, though its folder is still to be made" },
+  { to: "joe-x@acc.test", answer: doesNotExist, why: "without a .qmail-x" },
+  { to: "info@acc.test", answer: exists, why: "an alias" },
+  { to: "full@acc.test", answer: overQuotaForNow, why: "the account's quota is used up" },
+  { to: "nobody@acc.test", answer: doesNotExist, why: "no account, no catch-all" },
+  { to: "joe@lost.test", answer: cannotTell, why: "a domain that accounts.cdb does not know" },
   { to: "", answer: doesNotExist, why: "no host" },
   { to: "@box.test", answer: exists, why: "thrown away" },
 ];
@@ -222,6 +244,8 @@ test("directory is told which mailboxes exist, and nothing is made by asking", a
   writeFileSync(join(places.mail, "plain.test/there/.qmail-run"), "|true\n");
   makeMaildir(nodeFiles, join(places.mail, "plain.test/full/Maildir"));
   writeFileSync(join(places.mail, "plain.test/full/Maildir/maildirsize"), "1C\n5 1\n");
+  makeMaildir(nodeFiles, join(places.mail, "acc.test/full/Maildir"));
+  writeFileSync(join(places.mail, "acc.test/full/Maildir/new/1.x"), "x");
   writeFileSync(join(places.alias, ".qmail-known"), "&a@b.test\n");
   chmodSync(join(root, "home"), 0o707);
   t.after(() => {
@@ -261,6 +285,28 @@ test("local and deliver make a mailbox, store in it, and remove the mark when it
   assert.equal(text, `${trace("Joe@box.test")}Subject: x\n\nbody\n`);
   await queue.deliver({ name: "m2", to: "joe@box.test" });
   assert.equal(filesIn("mail/box.test/joe/Maildir/tmp").includes(`${file}.q`), false);
+  queue.close();
+});
+
+test("an account's mail makes its folder and its Maildir; an alias forwards as a .qmail file does", async () => {
+  const queue = await Queue.connect();
+  assert.equal((await queue.deliver({ name: "a1", to: "Joe@acc.test" })).text, "Kdid 1+0+0\n");
+  const [file = ""] = filesIn("mail/acc.test/joe/Maildir/new");
+  const stored = readFileSync(join(places.mail, "acc.test/joe/Maildir/new", file), "latin1");
+  assert.ok(stored.startsWith(trace("Joe@acc.test")));
+  assert.deepEqual(
+    await queue.deliver({ name: "a2", to: "info@acc.test", body: `Subject: x\n\n${"x".repeat(100_000)}\n` }),
+    {
+      text: "Kdid 0+2+0\n",
+      forwards: ["a@b Delivered-To: info@acc.test\n2"],
+    },
+  );
+  const refused = await queue.deliver({ name: "a3", to: "nobody@acc.test" });
+  assert.equal(refused.text, "DSorry, no mailbox here by that name. (#5.1.1)\n");
+  assert.equal((await queue.deliver({ name: "a4", to: "full@acc.test" })).text, "ZThe mailbox is full. (#5.2.2)\n");
+  assert.equal((await queue.deliver({ name: "a5", to: "joe@lost.test" })).text.charAt(0), "Z");
+  writeFileSync(join(places.mail, "acc.test/joe/.qmail-list"), "./Maildir/\n&x@far.test\n");
+  assert.equal((await queue.deliver({ name: "a6", to: "joe-list@acc.test" })).text, "Kdid 1+1+0\n");
   queue.close();
 });
 

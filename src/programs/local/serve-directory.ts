@@ -48,9 +48,9 @@ async function find(address: string, desk: DirectoryDesk): Promise<number> {
   const routed: Routed = await desk.route(address);
   if (routed.kind !== "done") return routed.kind === "permanent" ? doesNotExist : cannotTell;
   if (!routed.value) return exists; // thrown away, as qmail does
-  const { confinement, home, homeKind, dash, extension } = routed.value;
+  const { confinement, home, homeKind, dash, extension, lines, quota = "" } = routed.value;
   const { localPart: local } = splitAddress(address);
-  const place = { home, homeKind, local, dash, extension, defaultDelivery: desk.defaultDelivery(), quota: "" };
+  const place = { home, homeKind, local, dash, extension, defaultDelivery: lines ?? desk.defaultDelivery(), quota };
   return await look(desk.workers, confinement, { ...place, fullIsPermanent: desk.fullIsPermanent() ? 1 : 0 });
 }
 

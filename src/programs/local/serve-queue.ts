@@ -115,11 +115,12 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     const { name, octets, reversePath } = job;
     const shared = { name, number, octets, reversePath, local, domain };
     const place = {
-      defaultDelivery: desk.defaultDelivery(),
+      defaultDelivery: route.lines ?? desk.defaultDelivery(),
+      quota: route.quota ?? "",
       host: desk.host(),
       fullIsPermanent: desk.fullIsPermanent() ? 1 : 0,
     };
-    return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place, quota: "" }) };
+    return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place }) };
   }
 
   function keepForSettling(stream: number, settle: () => void): void {

@@ -4,7 +4,7 @@ import { networkInterfaces, userInfo } from "node:os";
 import { dirname } from "node:path";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
-import type { Layout } from "../../services/layout/layout.ts";
+import { accountsCdbPath, type Layout } from "../../services/layout/layout.ts";
 import type { Account } from "./accounts.ts";
 import type { AccountName, ProgramName } from "./walls.ts";
 
@@ -40,6 +40,7 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
         embedded: accounts === undefined,
         mailFolder: layout.mail,
         usersFolder: layout.users,
+        accountsFile: accountsCdbPath(layout.directory),
         aliasFolder: layout.alias,
         mailUser: { uid: mail.uid, gid: mail.gid },
         aliasUser: {

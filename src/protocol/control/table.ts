@@ -64,7 +64,7 @@ export const controls = {
   mailboxdomains: row(
     list(),
     ["queue", "directory", "smtpd", "qmtpd", "local"],
-    "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message",
+    "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message; with `:accounts` they are those of its accounts: see `postern domain`",
     "0.1",
   ),
   percenthack: row(

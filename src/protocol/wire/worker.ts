@@ -16,6 +16,10 @@ export const homeGiven = 0;
 export const homeBelow = 1;
 /** As 1, and a mailbox that does not exist is made. */
 export const homeMade = 2;
+/** It is the folder of one virtual mailbox; made when there is none, as is its Maildir. */
+export const homeOwned = 3;
+/** A folder that is no home: there is no .qmail file in it that counts. */
+export const homeOfNobody = 4;
 
 /**
  * One delivery. `name`, `number`, `octets` and `reversePath` as in `deliver`. `local` and `domain` are the address,

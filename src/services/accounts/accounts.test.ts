@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { readCdb } from "../../protocol/cdb/read.ts";
-import { accountsCdbPath, compileAccounts, openAccounts } from "./open-accounts.ts";
+import { accountsCdbPath } from "../layout/layout.ts";
+import { compileAccounts, openAccounts } from "./open-accounts.ts";
 
 function folderOf(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "postern-accounts-"));

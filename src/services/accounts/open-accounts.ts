@@ -3,10 +3,9 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { accountsCdb } from "../../protocol/users/accounts-cdb.ts";
+import { accountsCdbPath } from "../layout/layout.ts";
 import { AccountStore } from "./account-store.ts";
 import { prepareAccounts } from "./schema.ts";
-
-export const accountsCdbPath = (folder: string): string => join(folder, "accounts.cdb");
 
 /** Opens the accounts in `folder`, made if there are none. Waits so long for whoever writes. Fails for now. */
 export function openAccounts(folder: string, busyMs: number): Outcome<AccountStore> {

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { findInCdb } from "../../protocol/cdb/read.ts";
 import { done, temporary } from "../../protocol/outcome.ts";
+import { accountsCdb } from "../../protocol/users/accounts-cdb.ts";
 import { parseAssign } from "../../protocol/users/assign.ts";
 import { mailboxDomains } from "../../protocol/users/mailbox-domains.ts";
 import { parsePasswd } from "../../protocol/users/passwd.ts";
+import { createAccountBook } from "./account-book.ts";
 import { createAccounts } from "./accounts.ts";
 import { type Directory, routeAddress } from "./route.ts";
 
@@ -19,6 +22,13 @@ const assignments = (text: string): Directory["assign"] => {
   const table = parseAssign(text);
   return table.kind === "done" ? done({ source: "users/assign", table: table.value }) : table;
 };
+const book = accountsCdb([
+  ["@acc.example", { kind: "domain", catchAll: [] }],
+  ["joe@acc.example", { kind: "mailbox", quota: "5S" }],
+  ["..@acc.example", { kind: "mailbox", quota: "" }],
+  ["info@acc.example", { kind: "alias", targets: ["joe@acc.example", "x@far.example"] }],
+]);
+assert.ok(book.kind === "done");
 const directory: Directory = {
   facts: {
     embedded: false,
@@ -27,7 +37,13 @@ const directory: Directory = {
     aliasUser: { uid: 300, gid: 300, name: "alias", home: "/alias" },
   },
   assign: assignments(assignText),
-  mailboxDomains: mailboxDomains(["box.example", "new.example:create"]),
+  mailboxDomains: mailboxDomains([
+    "box.example",
+    "new.example:create",
+    "acc.example:accounts",
+    "lost.example:accounts",
+  ]),
+  book: (key) => findInCdb(book.value, key),
   accounts: {
     find: (name) => accounts.get(name),
     async ownsHome({ home }) {
@@ -46,6 +62,13 @@ const cases: readonly (readonly [address: string, where: Directory, expected: st
   ["List-A@box.example", directory, "1010:110 lists /home/lists .qmail-A"],
   ["joe@box.example", directory, "mail joe /mail/box.example kind 1"],
   ["joe@NEW.example", directory, "mail joe /mail/new.example kind 2"],
+  ["Joe@ACC.example", directory, "mail joe /mail/acc.example/joe kind 3 quota 5S lines ./Maildir/"],
+  ["joe-A@acc.example", directory, "mail joe /mail/acc.example/joe kind 3 quota 5S lines ./Maildir/"],
+  ["info@acc.example", directory, "mail info /mail kind 4 lines &joe@acc.example &x@far.example"],
+  ["..@acc.example", directory, "permanent Sorry, no mailbox here by that name. (#5.1.1)"],
+  ["jim@acc.example", directory, "permanent Sorry, no mailbox here by that name. (#5.1.1)"],
+  ["joe@lost.example", directory, "temporary Trouble reading accounts in local. (#4.3.5)"],
+  ["boss@acc.example", directory, "1000:100 joe /home/joe .qmail-boss"],
   ["joe@x", directory, "1000:100 joe /home/joe .qmail"],
   ["Joe-Ext@x", directory, "1000:100 joe /home/joe .qmail-Ext"],
   ["a-b-c@x", directory, "1002:100 a-b /home/a-b .qmail-c"],
@@ -74,9 +97,10 @@ for (const [address, where, expected, row] of cases) {
     const routed = await routeAddress(address, where);
     if (routed.kind !== "done") return assert.equal(`${routed.kind} ${routed.text}`, expected);
     if (!routed.value) return assert.equal("nobody", expected);
-    const { confinement, user, home, homeKind, dash, extension } = routed.value;
+    const { confinement, user, home, homeKind, dash, extension, lines, quota } = routed.value;
     const file = homeKind === 0 ? `.qmail${dash}${extension}` : `kind ${homeKind}`;
-    assert.equal(`${confinement.key} ${user} ${home} ${file}`, expected);
+    const more = `${quota ? ` quota ${quota}` : ""}${lines ? ` lines ${lines.trim().replaceAll("\n", " ")}` : ""}`;
+    assert.equal(`${confinement.key} ${user} ${home} ${file}${more}`, expected);
   });
 }
 
@@ -139,4 +163,19 @@ test("routeAddress() tells each rule that it tried", async () => {
   const told: string[] = [];
   await routeAddress("a-b-c-d@x", directory, ({ source, entry }) => told.push(`${source} ${entry}`));
   assert.deepEqual(told, ["users/assign undefined", "accounts undefined", "accounts undefined", "accounts a-b"]);
+});
+
+test("createAccountBook() finds what is in the file, fails without one, and follows no link", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "postern-book-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "accounts.cdb");
+  assert.equal(createAccountBook(path)("joe@acc.example").kind, "temporary");
+  writeFileSync(path, book.value);
+  assert.deepEqual(createAccountBook(path)("joe@acc.example"), done("M5S"));
+  assert.deepEqual(createAccountBook(path)("jim@acc.example"), done(undefined));
+  symlinkSync(path, join(folder, "link"));
+  assert.equal(createAccountBook(join(folder, "link"))("joe@acc.example").kind, "temporary");
+  assert.equal(createAccountBook(folder)("joe@acc.example").kind, "temporary");
+  writeFileSync(path, "short");
+  assert.equal(createAccountBook(path)("joe@acc.example").kind, "temporary");
 });

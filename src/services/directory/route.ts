@@ -3,9 +3,10 @@ import { asciiLowerCase, splitAddress } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { type Tell, untold } from "../../protocol/routing/tell.ts";
 import { accountSplits, isFolderName } from "../../protocol/users/account-names.ts";
+import { type FindRecord, findAccountOf } from "../../protocol/users/accounts-cdb.ts";
 import { type Assignment, catchAllAssignment, findAssignment } from "../../protocol/users/assign.ts";
 import type { MailboxDomain } from "../../protocol/users/mailbox-domains.ts";
-import { homeBelow, homeGiven, homeMade } from "../../protocol/wire/worker.ts";
+import { homeBelow, homeGiven, homeMade, homeOfNobody, homeOwned } from "../../protocol/wire/worker.ts";
 import { pathOf } from "../maildir/file.ts";
 import type { Accounts } from "./accounts.ts";
 import type { Assignments } from "./assignments.ts";
@@ -30,6 +31,10 @@ export interface Route {
   readonly homeKind: number;
   readonly dash: string;
   readonly extension: string;
+  /** The lines that hold without a .qmail file, where that is not control/defaultdelivery. */
+  readonly lines?: string;
+  /** In the form of `maildirsize`. */
+  readonly quota?: string;
 }
 
 export interface Ids {
@@ -53,6 +58,8 @@ export interface Directory {
   readonly facts: Places;
   readonly assign: Outcome<Assignments>;
   readonly mailboxDomains: ReadonlyMap<string, MailboxDomain>;
+  /** Looks up who has accounts, in the domains of mailboxdomains that say so. */
+  readonly book: FindRecord;
   /** Absent when accounts of the system get no mail. */
   readonly accounts: Accounts | undefined;
 }
@@ -81,6 +88,10 @@ export function routeAddress(address: string, directory: Directory, tell: Tell =
   }
   tell({ source, says: assign.value.source ? `nobody is assigned ${localPart}` : "does not exist, nor users/cdb" });
   const mailboxDomain = mailboxDomains.get(asciiLowerCase(domain));
+  if (mailboxDomain?.accounts) {
+    tell({ source: "mailboxdomains", entry: asciiLowerCase(domain), says: "its mailboxes are accounts" });
+    return accountMailRoute(localPart, asciiLowerCase(domain), directory, tell);
+  }
   if (mailboxDomain) {
     tell({ source: "mailboxdomains", entry: asciiLowerCase(domain), says: "its mailboxes are folders" });
     return mailboxRoute(localPart, asciiLowerCase(domain), mailboxDomain, directory);
@@ -97,6 +108,8 @@ export function routeAddress(address: string, directory: Directory, tell: Tell =
 
 const noHost = permanent("1.3", "Sorry, address must include host name. (#5.1.3)");
 const troubleReading = temporary("3.5", "Trouble reading users/cdb or users/assign in local. (#4.3.5)");
+const troubleWithAccounts = temporary("3.5", "Trouble reading accounts in local. (#4.3.5)");
+const noMailbox = permanent("1.1", "Sorry, no mailbox here by that name. (#5.1.1)");
 const asRoot: Failure = temporary("7.0", "Not allowed to perform deliveries as root. (#4.7.0)");
 
 function assignedRoute(assignment: Assignment, directory: Directory): Outcome<Route> {
@@ -118,6 +131,35 @@ function mailboxRoute(
   const home = join(mailFolder, isFolderName(domain) ? domain : "-");
   const homeKind = create ? homeMade : homeBelow;
   return done({ confinement, user: localPart, home, homeKind, dash: "", extension: "" });
+}
+
+/** A mailbox whose account says where it is, or an alias, which forwards as a .qmail file of `&` lines does. */
+function accountMailRoute(localPart: string, domain: string, { facts, book }: Directory, tell: Tell): Outcome<Route> {
+  const { embedded, mailFolder, mailUser } = facts;
+  if (mailUser.uid === 0 && !embedded) return asRoot;
+  const found = findAccountOf(localPart, domain, book);
+  if (found.kind !== "done") return troubleWithAccounts;
+  const confinement = { key: "mail", ...mailUser, folder: mailFolder, isUser: false };
+  if (!found.value) {
+    tell({ source: "accounts.cdb", says: `nobody in ${domain} has ${localPart}` });
+    return noMailbox;
+  }
+  if (found.value.kind === "forward") {
+    const { entry, targets } = found.value;
+    tell({ source: "accounts.cdb", entry, says: `forwarded to ${targets.join(", ")}` });
+    const lines = targets.map((target) => `&${target}\n`).join("");
+    const nowhere = { home: mailFolder, homeKind: homeOfNobody, dash: "", extension: "" };
+    return done({ confinement, user: localPart, ...nowhere, lines });
+  }
+  const { name, dash, extension, quota } = found.value;
+  if (!isFolderName(name) || !isFolderName(domain)) return noMailbox;
+  tell({
+    source: "accounts.cdb",
+    entry: `${name}@${domain}`,
+    says: quota === "" ? "takes it" : `takes it, quota ${quota}`,
+  });
+  const home = join(mailFolder, domain, name);
+  return done({ confinement, user: name, home, homeKind: homeOwned, dash, extension, lines: "./Maildir/\n", quota });
 }
 
 async function accountRoute(localPart: string, accounts: Accounts, directory: Directory, tell: Tell): Promise<Routed> {

@@ -47,6 +47,8 @@ export const systemLayout = (root: string): Layout => ({
   run: join(root, "run/postern"),
 });
 
+/** What `local` knows of the accounts: which there are, and no passwords. */
+export const accountsCdbPath = (directory: string): string => join(directory, "accounts.cdb");
 /** The operator's socket: `postern status`, `queue`, `reload`, `stop`. Mode 0600. */
 export const controlSocket = (layout: Layout): string => join(layout.run, "control");
 /** Where local users hand in mail, by QMQP. Anybody may connect. */

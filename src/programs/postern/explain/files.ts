@@ -6,7 +6,7 @@ import { type Instruction, parseDotQmail } from "../../../protocol/dot-qmail/lin
 import { forwardReversePath, mayHaveOwner } from "../../../protocol/dot-qmail/owner.ts";
 import { dotQmailNames, ownerNames } from "../../../protocol/dot-qmail/search.ts";
 import { isFolderName, nameSplits } from "../../../protocol/users/account-names.ts";
-import { homeGiven, homeMade } from "../../../protocol/wire/worker.ts";
+import { homeGiven, homeMade, homeOwned } from "../../../protocol/wire/worker.ts";
 import type { Route } from "../../../services/directory/route.ts";
 import { errorCode, pathOf } from "../../../services/maildir/file.ts";
 import type { Section, Step } from "./place.ts";
@@ -31,6 +31,7 @@ export function explainFiles(route: Route, address: string, sender: string, sett
   if (typeof place === "string") return ended(place);
   const home = lookAt(pathOf(place.home));
   if (typeof home === "string") return ended(`the mail waits: ${place.home}: ${home}`);
+  if (!home && route.homeKind === homeOwned) return ended(`a new mailbox, ${place.home}: ./Maildir/`);
   if (!home) return ended(`the mail waits: ${place.home} is not there`);
   if (home.mode & otherWritable) return ended(`the mail waits: ${place.home} is writable by everybody`);
   if (home.mode & sticky) return ended(`the mail waits: ${place.home} is sticky: its user is editing`);
@@ -38,16 +39,17 @@ export function explainFiles(route: Route, address: string, sender: string, sett
   if (typeof found === "string") return ended(found);
   if (!found && place.dash !== "") return ended("none: refused, Sorry, no mailbox here by that name. (#5.1.1)");
   const isDefault = !found || found.text === "";
-  const text = isDefault ? settings.defaultdelivery.join("\n") : found.text;
-  const name = isDefault ? "control/defaultdelivery" : found.name;
+  const text = isDefault ? (route.lines ?? settings.defaultdelivery.join("\n")) : found.text;
+  const byDefault = route.lines === undefined ? "control/defaultdelivery" : "as accounts have it";
+  const name = isDefault ? byDefault : found.name;
   const instructions = parseDotQmail(text, !isDefault && found.forwardOnly);
-  const why = found ? (isDefault ? `${found.name} is empty: control/defaultdelivery` : found.name) : `none: ${name}`;
+  const why = found ? (isDefault ? `${found.name} is empty: ${byDefault}` : found.name) : `none: ${name}`;
   return [{ title, steps, result: why }, linesOf(instructions, name, place, address, sender)];
 }
 
 /** The home that is given, or the folder that a virtual mailbox is: the whole name, else the longest that is there. */
 function placeOf({ home, homeKind, dash, extension }: Route, localPart: string, steps: Step[]): Place | string {
-  if (homeKind === homeGiven) return { home, dash, extension };
+  if (homeKind === homeGiven || homeKind === homeOwned) return { home, dash, extension };
   const splits = nameSplits(localPart).filter(({ name }) => isFolderName(name));
   for (const split of splits) {
     const path = join(home, split.name);

@@ -4,12 +4,13 @@ import type { Settings } from "../../../protocol/control/table.ts";
 import { done, type Outcome, temporary } from "../../../protocol/outcome.ts";
 import { mailboxDomains } from "../../../protocol/users/mailbox-domains.ts";
 import { parsePasswd } from "../../../protocol/users/passwd.ts";
-import { homeGiven } from "../../../protocol/wire/worker.ts";
+import { homeGiven, homeOfNobody, homeOwned } from "../../../protocol/wire/worker.ts";
+import { createAccountBook } from "../../../services/directory/account-book.ts";
 import { createAccounts } from "../../../services/directory/accounts.ts";
 import { readAssignments } from "../../../services/directory/assignments.ts";
 import { type Places, type Route, routeAddress } from "../../../services/directory/route.ts";
 import { isSystemLayout } from "../../../services/layout/find-layout.ts";
-import type { Layout } from "../../../services/layout/layout.ts";
+import { accountsCdbPath, type Layout } from "../../../services/layout/layout.ts";
 import type { PlaceFinder, Section, Step } from "./place.ts";
 
 const passwdPath = "/etc/passwd";
@@ -31,6 +32,7 @@ export async function explainUser(
     facts: places.value,
     assign,
     mailboxDomains: mailboxDomains(settings.mailboxdomains),
+    book: createAccountBook(accountsCdbPath(layout.directory)),
     accounts: places.value.embedded || settings.systemusers === 0 ? undefined : createAccounts(passwdPath),
   };
   const routed = await routeAddress(address, directory, (tried) => steps.push(find(tried)));
@@ -40,8 +42,9 @@ export async function explainUser(
   if (!routed.value) return failed("nobody: it is thrown away");
   const { user, home, homeKind, dash, extension, confinement } = routed.value;
   const uid = places.value.embedded ? "" : ` (uid ${confinement.uid})`;
+  if (homeKind === homeOfNobody) return failed("an alias: forwarded");
   const result =
-    homeKind === homeGiven
+    homeKind === homeGiven || homeKind === homeOwned
       ? `${user}${uid}, home ${home}, file .qmail${dash}${extension}`
       : `the mailbox of ${user} below ${home}`;
   return { section: { title, steps, result }, route: routed.value };
