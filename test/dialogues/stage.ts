@@ -2,6 +2,7 @@ import { createSmtpService, type SmtpService } from "../../src/programs/smtpd/se
 import { readSettings } from "../../src/protocol/control/parse.ts";
 import type { Event } from "../../src/protocol/event/event.ts";
 import type { CertificateFiles } from "../../src/services/tls/certificate.ts";
+import { FakeDirectory } from "./fake-directory.ts";
 import { FakeQueue } from "./fake-queue.ts";
 
 /** The control files that the dialogues of `plain/` ask for. */
@@ -20,6 +21,7 @@ export const limitsControl: Readonly<Record<string, string>> = {
 export interface Stage extends AsyncDisposable {
   readonly service: SmtpService;
   readonly queue: FakeQueue;
+  readonly directory: FakeDirectory;
   readonly port: number;
   readonly events: readonly Event[];
 }
@@ -54,15 +56,19 @@ export async function openStage(
   if (address === null || typeof address === "string") throw new Error("no port");
   const queue = new FakeQueue();
   await queue.connect(service.attachQueue);
+  const directory = new FakeDirectory();
+  await directory.connect(service.attachDirectory);
   return {
     service,
     queue,
+    directory,
     port: address.port,
     events,
     async [Symbol.asyncDispose]() {
       for (let seconds = 0; seconds < 700; seconds++) service.tick();
       await service.stop();
       await queue.hangUp();
+      await directory.hangUp();
     },
   };
 }

@@ -13,12 +13,15 @@ import {
   type Step,
   step,
   type Transaction,
+  takeBack,
 } from "../../protocol/smtp/session.ts";
 import { receivedLine, type Trace } from "../../protocol/smtp/trace.ts";
+import { cannotTell } from "../../protocol/wire/directory.ts";
 import type { WayIn } from "../../services/submission/queue-link.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";
 import { Intake, replyTo } from "./intake.ts";
+import { type Recipients, replyFor, unknownRecipient } from "./recipients.ts";
 
 /** What all connections share. */
 export interface Surroundings {
@@ -29,6 +32,7 @@ export interface Surroundings {
   readonly isStopping: boolean;
   /** The certificates as they are now; `undefined` without any. */
   readonly tls: Contexts | undefined;
+  readonly recipients: Recipients;
   /** Told of all octets read. */
   readonly reclaim: (octets: number) => void;
   /** Wall clock, milliseconds since 1970. */
@@ -48,6 +52,10 @@ export interface ConnectionTerms {
   /** This server's name, for the Received line. */
   readonly me: string;
   readonly maxHops: number;
+  /** Recipients without a mailbox it may ask for; 0 for any number. */
+  readonly maxUnknownRecipients: number;
+  /** Before the answer to each of those, from the fourth on. */
+  readonly tarpitSeconds: number;
   /** Longest silence of the client; a command must be whole within it (RFC 5321 §4.5.3.2.7). */
   readonly timeoutSeconds: number;
 }
@@ -61,6 +69,10 @@ const queueReturnSeconds = 5;
 const verdictSeconds = 540;
 /** For the client to read our last reply and close. */
 const lingerSeconds = 5;
+/** `directory` may be on its way back, and ask others in its turn. */
+const recipientSeconds = 10;
+/** So many unknown recipients may be typing errors. */
+const errorsForgiven = 3;
 /** For a client to show that it speaks TLS. */
 const handshakeSeconds = 30;
 const maxLoggedOctets = 512;
@@ -70,6 +82,7 @@ const smallChunkOctets = 1_024;
 const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
+export const tooManyUnknown = "421 4.7.1 too many recipients that are not here, try again later";
 const notBehindStartTls = "554 5.5.1 nothing may follow STARTTLS before its reply";
 const wrongLineEnd = permanent("6.11", "lines end in CR LF and in nothing else");
 const strayLineEnd = `550 5.6.11 ${wrongLineEnd.text}`;
@@ -81,7 +94,8 @@ const faults: Readonly<Record<DataFault, Failure>> = {
 
 /**
  * What we are doing. "handshake" leaves the client to TLS; "command", "body" and "chunk" read the client; "queue" waits
- * for `queue` to come back, "verdict" for its answer; "closing" has said its last and drops what comes.
+ * for `queue` to come back, "verdict" for its answer; "recipient" waits for `directory`, "tarpit" keeps a client from
+ * asking again at once; "closing" has said its last and drops what comes.
  */
 type Phase =
   | { readonly at: "command" | "verdict" | "closing" | "handshake" }
@@ -94,6 +108,8 @@ type Phase =
       readonly reply: string;
       readonly decode: ChunkDecoder | undefined;
     }
+  | { readonly at: "recipient"; readonly line: string; readonly forget: () => void }
+  | { readonly at: "tarpit"; readonly line: string; readonly reply: string }
   /** `then` is the body that was announced before `queue` went, or "354" when that is still to be said. */
   | { readonly at: "queue"; readonly then: Phase | "354"; readonly forget: () => void };
 
@@ -121,6 +137,7 @@ export class Connection {
   #deadline: number;
   #errors = 0;
   #idleCommands = 0;
+  #unknownRecipients = 0;
   #messages = 0;
   #why = "client closed";
   #skippingLine = false;
@@ -232,6 +249,10 @@ export class Connection {
         return this.destroy("TLS timeout");
       case "queue":
         return this.#queueStaysAway(this.#phase.then);
+      case "recipient":
+        return this.#answerRecipient(this.#phase.line, replyFor(cannotTell));
+      case "tarpit":
+        return this.#goOn(this.#phase.line, this.#phase.reply);
       case "verdict":
         return this.#close("451 4.3.0 the queue does not answer, try again later", "queue timeout");
       case "closing":
@@ -352,8 +373,52 @@ export class Connection {
       return this.#close("421 4.7.0 too many commands without a message", "too many commands");
     }
     if (chunk) return this.#beginChunk(stepped, chunk);
+    if (stepped.recipient !== undefined && this.#around.recipients.isInDoubt(stepped.recipient)) {
+      return this.#askRecipient(line, stepped.recipient);
+    }
     if (reply.startsWith("2")) this.#reply(reply);
     else this.#refuse(line, reply);
+  }
+
+  #askRecipient(line: string, address: string) {
+    if (!this.#rules.mayRelay && this.#around.recipients.isGuessing(this.#terms.address))
+      return this.#stopGuessing(line);
+    let answered = false;
+    const forget = this.#around.recipients.ask(address, (answer) => {
+      answered = true;
+      this.#answerRecipient(line, replyFor(answer));
+    });
+    if (answered) return;
+    this.#phase = { at: "recipient", line, forget };
+    this.#deadline = this.#around.seconds + recipientSeconds;
+  }
+
+  /** `reply` is "" when the recipient may come. */
+  #answerRecipient(line: string, reply: string) {
+    if (reply === "") return this.#goOn(line, "250 2.1.5 ok");
+    takeBack(this.#session);
+    if (reply !== unknownRecipient || this.#rules.mayRelay) return this.#goOn(line, reply);
+    this.#around.recipients.countUnknown(this.#terms.address);
+    const { maxUnknownRecipients, tarpitSeconds } = this.#terms;
+    const isLast = ++this.#unknownRecipients === maxUnknownRecipients;
+    if (isLast || this.#around.recipients.isGuessing(this.#terms.address)) return this.#stopGuessing(line);
+    if (tarpitSeconds === 0 || this.#unknownRecipients <= errorsForgiven) return this.#goOn(line, reply);
+    this.#phase = this.#leave({ at: "tarpit", line, reply });
+    this.#deadline = this.#around.seconds + tarpitSeconds;
+  }
+
+  #stopGuessing(line: string): void {
+    this.#logRefusal(line, tooManyUnknown);
+    this.#close(tooManyUnknown, "too many unknown recipients");
+  }
+
+  /** Says what was held back, and goes on with what the client said meanwhile. */
+  #goOn(line: string, reply: string): void {
+    this.#phase = this.#leave(command);
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    if (reply.startsWith("2")) this.#reply(reply);
+    else this.#refuse(line, reply);
+    this.#run();
   }
 
   #refuse(line: string, reply: string): void {
@@ -533,7 +598,7 @@ export class Connection {
 
   /** Goes to another phase; what only the old one needed is let go. */
   #leave(next: Phase): Phase {
-    if (this.#phase.at === "queue") this.#phase.forget();
+    if (this.#phase.at === "queue" || this.#phase.at === "recipient") this.#phase.forget();
     // Not while its verdict is due: it may be on disk already, and the log is to say so.
     if (next.at === "closing" && this.#phase.at !== "verdict" && this.#phase.at !== "closing") this.#intake?.abandon();
     return next;

@@ -23,6 +23,7 @@ runProgram("smtpd", async ({ settings, certificates, listeners, facts, log }: Gi
   return done<Program>({
     peer(name, socket) {
       if (name === "queue") service.attachQueue(socket);
+      else if (name === "directory") service.attachDirectory(socket);
       else if (name === "hook") service.attachHook(socket);
       else socket.destroy();
     },

@@ -4,12 +4,14 @@ import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
+import { createDirectoryClient } from "../../services/directory-client/directory-client.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
 import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts";
 import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { createContexts } from "../../services/tls/contexts.ts";
-import { Connection, type Surroundings } from "./connection.ts";
+import { Connection, type Surroundings, tooManyUnknown } from "./connection.ts";
+import { createRecipients } from "./recipients.ts";
 
 export interface ServiceOptions {
   readonly settings: Settings;
@@ -27,6 +29,7 @@ export interface SmtpService {
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   /** A fresh connection with `queue`. */
   attachQueue(socket: Socket): void;
+  attachDirectory(socket: Socket): void;
   /** A fresh connection with `hook`, for clients whose messages a program of the site's is to see. */
   attachHook(socket: Socket): void;
   /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
@@ -63,6 +66,8 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   const admission = createAdmission(limitsOf(settings, processes));
   const queue = createQueueLink();
   const hook = createQueueLink();
+  const directory = createDirectoryClient();
+  const recipients = createRecipients({ settings, directory, processes, seconds: () => seconds });
   const servers: Server[] = [];
   const connections = new Set<Connection>();
   let allGone: (() => void) | undefined;
@@ -80,6 +85,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     get tls() {
       return tls;
     },
+    recipients,
     nowMs: Date.now,
     log,
   };
@@ -92,8 +98,9 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     const rules = rulesFor(address);
     const startsWithTls = service === "smtps";
     if (startsWithTls && !tls) return void socket.destroy(); // its last certificate was taken away since the start
-    if (rules === "denied" || !admission.enter(address)) {
-      const reply = rules === "denied" ? denied : tooMany;
+    const isGuessing = rules !== "denied" && !rules.mayRelay && recipients.isGuessing(address);
+    if (rules === "denied" || isGuessing || !admission.enter(address)) {
+      const reply = rules === "denied" ? denied : isGuessing ? `${tooManyUnknown}\r\n` : tooMany;
       log({ event: "refusal", connection: number, address, command: "", reply: reply.trimEnd() });
       return startsWithTls ? void socket.destroy() : turnAway(socket, reply);
     }
@@ -109,6 +116,8 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
         maxHops: settings.maxhops,
+        maxUnknownRecipients: settings.maxunknownrecipients,
+        tarpitSeconds: settings.unknownrecipientdelay,
         timeoutSeconds: settings.timeoutsmtpd,
       },
       (gone) => {
@@ -140,6 +149,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       return done(server);
     },
     attachQueue: queue.attach,
+    attachDirectory: directory.attach,
     attachHook: hook.attach,
     reload(fresh, certificates) {
       const rulesFor = createRules(fresh, ipAddresses);
@@ -147,6 +157,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       const contexts = createContexts(certificates, fresh);
       if (contexts.kind !== "done") return contexts;
       tls = contexts.value;
+      recipients.reload(fresh);
       terms = { settings: fresh, rulesFor: rulesFor.value };
       admission.limit(limitsOf(fresh, processes));
       return done(undefined);

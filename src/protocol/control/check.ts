@@ -20,6 +20,8 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   tlspolicy: parseTlsRules,
   tlscas: parseAuthorities,
   smtplogins: parseLogins,
+  recipientcheck: (what) =>
+    what === "reject" || what === "accept" ? done(what) : permanent("3.5", `"${what}" is neither reject nor accept`),
   tlsminimum: (version) =>
     version === "1.2" || version === "1.3" ? done(version) : permanent("3.5", `"${version}" is neither 1.2 nor 1.3`),
   overquota: (kind) =>

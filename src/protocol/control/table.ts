@@ -201,6 +201,36 @@ export const controls = {
     "recipients of one message; one more is answered 452",
     "0.1",
   ),
+  recipientcheck: row(
+    line("reject"),
+    ["smtpd"],
+    "`reject`: a recipient here that has no mailbox is refused at RCPT; `accept`: taken, and bounced later as qmail does",
+    "0.1",
+  ),
+  maxunknownrecipients: row(
+    integer(20, 0, 100_000, "recipients"),
+    ["smtpd"],
+    "recipients without a mailbox that one SMTP session may ask for, the last is answered 421; 0 for any number. Clients that may relay may ask for any number",
+    "0.1",
+  ),
+  maxunknownperaddress: row(
+    integer(100, 0, 1_000_000, "recipients"),
+    ["smtpd"],
+    "recipients without a mailbox that one address (IPv6: one /64) may ask for within an hour, then 421; 0 for any number",
+    "0.1",
+  ),
+  maxunknownpernetwork: row(
+    integer(500, 0, 1_000_000, "recipients"),
+    ["smtpd"],
+    "as maxunknownperaddress, for a whole network: a /24, IPv6 a /48",
+    "0.1",
+  ),
+  unknownrecipientdelay: row(
+    integer(2, 0, 60, "seconds"),
+    ["smtpd"],
+    "pause before the answer to each recipient without a mailbox, from the fourth of a session on",
+    "0.1",
+  ),
   maxhops: row(
     integer(100, 10, 1_000, "lines"),
     ["smtpd", "qmtpd"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { clientOf, createNetworks, parseIp } from "./network.ts";
+import { clientOf, createNetworks, neighbourhoodOf, parseIp } from "./network.ts";
 
 const inside = [
   ["192.0.2.1", "192.0.2.1", true],
@@ -67,4 +67,11 @@ test("clientOf() takes IPv6 by the /64 and a mapped IPv4 address as itself", () 
   assert.equal(clientOf("2001:db8:1:2:3::4"), clientOf("2001:db8:1:2:ffff::1"));
   assert.notEqual(clientOf("2001:db8:1:2::1"), clientOf("2001:db8:1:3::1"));
   assert.equal(clientOf("::ffff:192.0.2.1"), clientOf("192.0.2.1"));
+});
+
+test("neighbourhoodOf() takes IPv4 by the /24, mapped or not, and IPv6 by the /48", () => {
+  assert.equal(neighbourhoodOf("192.0.2.1"), neighbourhoodOf("::ffff:192.0.2.255"));
+  assert.notEqual(neighbourhoodOf("192.0.2.1"), neighbourhoodOf("192.0.3.1"));
+  assert.equal(neighbourhoodOf("2001:db8:1:2::1"), neighbourhoodOf("2001:db8:1:ffff::1"));
+  assert.notEqual(neighbourhoodOf("2001:db8:1::1"), neighbourhoodOf("2001:db8:2::1"));
 });

@@ -49,6 +49,13 @@ export function clientOf(address: string): string {
   return ip.family === 4 ? ip.octets.subarray(12).join(".") : `${ip.octets.subarray(0, 8).join(".")}/64`;
 }
 
+/** Those likely to be one master's: an IPv4 address's /24, an IPv6 address's /48. */
+export function neighbourhoodOf(address: string): string {
+  const ip = parseIp(address);
+  if (!ip) return address;
+  return ip.family === 4 ? `${ip.octets.subarray(12, 15).join(".")}/24` : `${ip.octets.subarray(0, 6).join(".")}/48`;
+}
+
 /** The addresses whose first `bits` bits are those of `octets`, 16 of them. */
 export interface Network {
   readonly octets: Uint8Array;

@@ -66,6 +66,8 @@ export interface Step {
   readonly next: Session;
   /** All lines, without the last CR LF. */
   readonly reply: string;
+  /** After RCPT: the forward-path that was taken. The caller may `takeBack` it and refuse it after all. */
+  readonly recipient?: string;
   /** After BDAT: its octets follow, and the reply comes after them. They belong to no message unless `next` is at "chunk". */
   readonly chunk?: { readonly octets: number; readonly last: boolean };
 }
@@ -74,6 +76,14 @@ export const newSession: Session = { at: "ready", client: { name: "", extended: 
 
 /** After the body, whatever became of it. */
 export const endOfData = (session: Session): Session => ({ at: "ready", client: session.client });
+
+/** The last recipient is refused after all. */
+export function takeBack(session: Session): void {
+  if (session.at !== "mail") return;
+  const { forwardPaths, asked } = session.transaction;
+  forwardPaths.pop();
+  asked.length = Math.min(asked.length, forwardPaths.length);
+}
 
 /** After a chunk that was taken and is not the last. */
 export const endOfChunk = (session: Session): Session =>
@@ -193,8 +203,9 @@ function rcpt(session: Session, { forwardPath, parameters }: Command & { verb: "
   // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
   if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");
   if (parameters) asked[forwardPaths.length] = parameters;
-  forwardPaths.push(rules.mayRelay ? address + rules.relaySuffix : address);
-  return { next: session, reply: "250 2.1.5 ok" };
+  const recipient = rules.mayRelay ? address + rules.relaySuffix : address;
+  forwardPaths.push(recipient);
+  return { next: session, reply: "250 2.1.5 ok", recipient };
 }
 
 /**
