@@ -11,9 +11,9 @@ import { type Channel, createChannel } from "../../services/channel/channel.ts";
 
 /** The way to `local`. */
 export interface LocalLink {
-  /** A fresh connection; what was asked on the old one cannot be told. */
+  /** A fresh connection; what was asked on the old one is asked again. */
   attach(socket: Socket): void;
-  /** What `local` says of an address; "cannot tell" without `local`, with too many waiting, and when it takes too long. */
+  /** What `local` says of an address; "cannot tell" with too many waiting, and when it takes too long, as without `local`. */
   ask(address: string): Promise<number>;
   /** Has `local` open the mailbox of that address to who shows the ticket. Resolves when it knows. */
   grant(ticket: Buffer, address: string): Promise<void>;
@@ -48,12 +48,12 @@ export function createLocalLink(): LocalLink {
 
   const drop = (): void => {
     channel = undefined;
-    for (const { answer } of asked.values()) answer(cannotTell);
+    for (const question of asked.values()) waiting.add(question); // a restart of `local` is to be invisible
     asked.clear();
   };
 
   const askAbout = (address: string): Promise<number> => {
-    if (!channel || waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
+    if (waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
     const { promise, resolve } = Promise.withResolvers<number>();
     const question: Question = {
       address,
