@@ -181,7 +181,11 @@ before(async () => {
   peerPort = peer.port;
   server = stack.use(
     await startServer({
-      control: { smtproutes: `far.example:127.0.0.1:${peerPort}\n`, bouncemaxbytes: "100\n" },
+      control: {
+        smtproutes: `far.example:127.0.0.1:${peerPort}\n`,
+        bouncemaxbytes: "100\n",
+        recipientcheck: "accept\n",
+      },
       files: {
         "mail/localhost/sh/.qmail-default": keeps("sh"),
         "mail/localhost/bash/.qmail-default": keeps("bash"),

@@ -34,7 +34,7 @@ before(async () => {
   const back = { "mail/other.example/back/.qmail": "&there@localhost\n" };
   other = stack.use(await startServer({ control, files: back }));
   const smtproutes = `far.example:127.0.0.1:${refusing.port}\nother.example:127.0.0.1:${other.smtpPort}\n`;
-  server = stack.use(await startServer({ control: { smtproutes }, files }));
+  server = stack.use(await startServer({ control: { smtproutes, recipientcheck: "accept\n" }, files }));
   writeFileSync(join(other.root, "control/smtproutes"), `localhost:127.0.0.1:${server.smtpPort}\n`);
   await other.postern(["reload"]);
 });

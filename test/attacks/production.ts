@@ -139,6 +139,7 @@ function writeSystem(
     smtplisten: `127.0.0.1:${port}`,
     submissionlisten: "",
     relayclients: "192.0.2.1",
+    recipientcheck: "accept", // delivery is what these attack: RCPT would refuse half of it
     nameservers: "127.0.0.1:9",
     ...control,
   };

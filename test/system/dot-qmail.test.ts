@@ -23,7 +23,12 @@ before(async () => {
   chmodSync(join(root, "sticky"), 0o1755);
   server = await startServer({
     folder: root,
-    control: { locals: "mail.here.example\n", rcpthosts: "mail.here.example\n", mailboxdomains: "" },
+    control: {
+      locals: "mail.here.example\n",
+      rcpthosts: "mail.here.example\n",
+      mailboxdomains: "",
+      recipientcheck: "accept",
+    },
     files: { "users/assign": `${assign.join("")}.\n` },
   });
 });
