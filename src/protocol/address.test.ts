@@ -52,7 +52,7 @@ for (const { name, text, kind } of lengths) {
 
 test("scanPath() stops at a space", () => {
   const scanned = scanPath("FROM:<a@b> SIZE=1", 5);
-  assert.deepEqual(scanned, { kind: "done", value: { path: { localPart: "a", domain: "b" }, end: 10 } });
+  assert.deepEqual(scanned, { kind: "done", value: { path: { localPart: "a", domain: "b" }, end: 10, isAscii: true } });
 });
 
 const quotes = [
@@ -94,3 +94,34 @@ test("splitAddress() splits at the last @", () => {
 test("isPrintable() refuses control characters only", () => {
   assert.deepEqual(["a b\xff", "a\0", "a\x7f", "\n"].map(isPrintable), [true, false, false, false]);
 });
+
+const octets = (text: string): string => Buffer.from(text).toString("latin1");
+const international: readonly (readonly [text: string, address: string | undefined])[] = [
+  ["<jörg@müller.example>", "jörg@xn--mller-kva.example"],
+  ['<"j ö"@müller.example>', "j ö@xn--mller-kva.example"],
+  ["<用户@例え。テスト>", "用户@xn--r8jz45g.xn--zckzah"],
+  ["<a＠b@ｈere.example>", "a＠b@here.example"],
+  ["<ö.@b>", undefined],
+  ["<a@ö..b>", undefined],
+  ["<a@１２７．０．０．１>", undefined],
+  ["<a@[ö]>", undefined],
+  ["<@ö:a@b>", undefined],
+];
+for (const [text, address] of international) {
+  test(`scanPath() reads ${text} as RFC 6531 extends it: ${address}`, () => {
+    const scanned = scanPath(octets(text), 0, "utf8");
+    assert.equal(scanned.kind === "done" ? addressOf(scanned.value.path) : undefined, address && octets(address));
+    assert.equal(scanPath(octets(text), 0).kind, "permanent");
+    if (scanned.kind !== "done") return;
+    assert.equal(scanned.value.isAscii, false);
+    const again = scanPath(`<${quoteAddress(addressOf(scanned.value.path))}>`, 0, "utf8");
+    assert.deepEqual(again.kind === "done" && again.value.path, scanned.value.path);
+  });
+}
+
+for (const local of ["\xe4", "\xc0\xaf", "\xed\xa0\x80", "\xc2\x85", "\xf5\x80\x80\x80", '"\xe4"', '"\xc2\x85"']) {
+  test(`scanPath() refuses what is no UTF-8, or a control: ${JSON.stringify(local)}`, () => {
+    assert.equal(scanPath(`<${local}@b>`, 0, "utf8").kind, "permanent");
+    assert.equal(scanPath(`<a@${local.replaceAll('"', "")}.b>`, 0, "utf8").kind, "permanent");
+  });
+}

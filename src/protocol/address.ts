@@ -1,9 +1,12 @@
+import { asciiDomain } from "./domain.ts";
 import { parseIp } from "./network/network.ts";
 import { done, type Outcome, permanent } from "./outcome.ts";
+import { isAscii, isUtf8Text } from "./utf8.ts";
 
 /**
- * What an SMTP path says (RFC 5321 §4.1.2): the local part without its quoting, the domain in lower case or an address
- * literal in brackets. Only "postmaster" may come without a domain, which is then "".
+ * What an SMTP path says (RFC 5321 §4.1.2): the local part without its quoting, the domain in lower case and A-labels, or
+ * an address literal in brackets. Only "postmaster" may come without a domain, which is then "". All text is latin1, one
+ * character an octet: a local part of RFC 6531 is the octets of its UTF-8.
  *
  * In memory, in frames and in the queue an address is the one string `localPart@domain`, split at its last `@`.
  */
@@ -21,6 +24,7 @@ export const maxPathOctets = 256;
 export const maxLocalPartOctets = maxPathOctets;
 export const maxDomainOctets = 255;
 const maxLabelOctets = 63;
+const DOT = 46;
 
 /**
  * Reads a whole path: `<mailbox>`, `<>` as `null`, or a mailbox without brackets. Source routes are dropped. Fails,
@@ -32,29 +36,39 @@ export function parsePath(text: string): Outcome<Path | null> {
   return scanned.value.end === text.length ? done(scanned.value.path) : bad("something follows the address");
 }
 
-/** Reads a path that starts at `start` of `text`; `end` is where it stops: at the end or at a space. */
-export function scanPath(text: string, start: number): Outcome<{ readonly path: Path | null; readonly end: number }> {
+export interface ScannedPath {
+  readonly path: Path | null;
+  /** Where it stops: at the end or at a space. */
+  readonly end: number;
+  /** As it was written. */
+  readonly isAscii: boolean;
+}
+
+/** Reads a path that starts at `start` of `text`; with `utf8` as RFC 6531 §3.3 extends it. */
+export function scanPath(text: string, start: number, letters: "ascii" | "utf8" = "ascii"): Outcome<ScannedPath> {
   const bracketed = text.charAt(start) === "<";
+  const utf8 = letters === "utf8";
   let at = bracketed ? start + 1 : start;
-  if (bracketed && text.charAt(at) === ">") return done({ path: null, end: at + 1 });
+  if (bracketed && text.charAt(at) === ">") return done({ path: null, end: at + 1, isAscii: true });
   if (text.charAt(at) === "@") {
     at = afterSourceRoute(text, at);
     if (at < 0) return bad("malformed source route");
   }
-  const local = scanLocalPart(text, at);
+  const local = scanLocalPart(text, at, utf8);
   if (!local) return bad("malformed local part");
   at = local.end;
   let domain = "";
   if (text.charAt(at) === "@") {
-    const end = scanDomain(text, at + 1);
-    if (end < 0 && !isDoubleBounce(text, start)) return bad("malformed domain");
-    domain = end < 0 ? "[]" : asciiLowerCase(text.slice(at + 1, end));
-    at = end < 0 ? at + 3 : end;
+    const end = scanDomain(text, at + 1, utf8);
+    const ascii = end < 0 ? undefined : asciiDomain(text.slice(at + 1, end));
+    if (ascii === undefined && !isDoubleBounce(text, start)) return bad("malformed domain");
+    domain = ascii === undefined ? "[]" : asciiLowerCase(ascii);
+    at = ascii === undefined ? at + 3 : end;
   } else if (asciiLowerCase(local.value) !== "postmaster") return bad("address without a domain");
   if (bracketed && text.charAt(at++) !== ">") return bad("address without its closing bracket");
   if (at < text.length && text.charAt(at) !== " ") return bad("something follows the address");
   if (at - start + (bracketed ? 0 : 2) > maxPathOctets) return bad(`path of more than ${maxPathOctets} octets`);
-  return done({ path: { localPart: local.value, domain }, end: at });
+  return done({ path: { localPart: local.value, domain }, end: at, isAscii: !utf8 || isAscii(text.slice(start, at)) });
 }
 
 /** An address as frames and the queue hold it; "" is the empty reverse-path. */
@@ -110,7 +124,7 @@ function afterSourceRoute(text: string, start: number): number {
   let at = start;
   for (;;) {
     if (text.charAt(at) !== "@") return -1;
-    at = scanDomain(text, at + 1);
+    at = scanDomain(text, at + 1, false);
     if (at < 0) return -1;
     const next = text.charAt(at++);
     if (next === ":") return at;
@@ -118,37 +132,45 @@ function afterSourceRoute(text: string, start: number): number {
   }
 }
 
-function scanLocalPart(text: string, start: number): { readonly value: string; readonly end: number } | undefined {
-  if (text.charAt(start) === '"') return scanQuotedString(text, start + 1);
+interface LocalPart {
+  readonly value: string;
+  readonly end: number;
+}
+
+function scanLocalPart(text: string, start: number, utf8: boolean): LocalPart | undefined {
+  if (text.charAt(start) === '"') return scanQuotedString(text, start + 1, utf8);
+  const isPart = (code: number): boolean => isAtext(code) || code === DOT || (utf8 && code > 127);
   let end = start;
-  while (end < text.length && (isAtext(text.charCodeAt(end)) || text.charAt(end) === ".")) end++;
+  while (end < text.length && isPart(text.charCodeAt(end))) end++;
   const value = text.slice(start, end);
   return isDotString(value) ? { value, end } : undefined;
 }
 
-function scanQuotedString(text: string, start: number): { readonly value: string; readonly end: number } | undefined {
+function scanQuotedString(text: string, start: number, utf8: boolean): LocalPart | undefined {
   let value = "";
   for (let at = start; at < text.length; at++) {
-    if (text.charAt(at) === '"') return { value, end: at + 1 };
+    if (text.charAt(at) === '"') return isUtf8Text(value) ? { value, end: at + 1 } : undefined;
     if (text.charAt(at) === "\\") at++;
     const code = text.charCodeAt(at);
-    if (!(code >= 32 && code < 127)) return undefined;
+    if (!(code >= 32 && code < 127) && !(utf8 && code > 127)) return undefined;
     value += text.charAt(at);
   }
   return undefined;
 }
 
-/** Where the domain or address literal that starts here ends, or -1. */
-function scanDomain(text: string, start: number): number {
-  const end = text.charAt(start) === "[" ? text.indexOf("]", start) + 1 : endOfLabels(text, start);
+/** Where the domain or address literal that starts here ends, or -1. One with other letters is judged by `asciiDomain`. */
+function scanDomain(text: string, start: number, utf8: boolean): number {
+  const end = text.charAt(start) === "[" ? text.indexOf("]", start) + 1 : endOfLabels(text, start, utf8);
   if (end <= start || end - start > maxDomainOctets) return -1;
   if (text.charAt(start) === "[") return isAddressLiteral(text.slice(start + 1, end - 1)) ? end : -1;
-  return text.slice(start, end).split(".").every(isLabel) ? end : -1;
+  const domain = text.slice(start, end);
+  return (utf8 && !isAscii(domain)) || domain.split(".").every(isLabel) ? end : -1;
 }
 
-function endOfLabels(text: string, start: number): number {
+function endOfLabels(text: string, start: number, utf8: boolean): number {
+  const isPart = (code: number): boolean => isLabelOctet(code) || code === DOT || (utf8 && code > 127);
   let end = start;
-  while (end < text.length && (isLabelOctet(text.charCodeAt(end)) || text.charAt(end) === ".")) end++;
+  while (end < text.length && isPart(text.charCodeAt(end))) end++;
   return end;
 }
 
@@ -163,11 +185,13 @@ function isAddressLiteral(text: string): boolean {
 
 function isDotString(text: string): boolean {
   if (text === "" || text.startsWith(".") || text.endsWith(".") || text.includes("..")) return false;
+  let ascii = true;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
-    if (!isAtext(code) && code !== 46) return false;
+    if (code > 127) ascii = false;
+    else if (!isAtext(code) && code !== DOT) return false;
   }
-  return true;
+  return ascii || isUtf8Text(text);
 }
 
 const quoted = (text: string): string => `"${text.replace(/[\r\n"\\]/g, "\\$&")}"`;

@@ -7,7 +7,7 @@ import { Talk } from "../dialogues/talk.ts";
 import { mailboxOf, readMaildir, startServer, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 import { startSmtpPeer } from "../support/smtp-peer.ts";
-import { control, relayForms } from "./relay-forms.ts";
+import { control, relayForms, utf8Forms } from "./relay-forms.ts";
 
 test("the catalogue has at least sixty forms", () => assert.ok(relayForms.length >= 60));
 
@@ -16,13 +16,18 @@ test("RCPT takes what is for here and nothing else, and what is taken stays here
   const settings = readSettings(new Map(Object.entries(control)));
   assert.ok(settings.kind === "done");
   const router = createRouter(settings.value);
-  for (const [name, path, reply, queued = ""] of relayForms) {
-    await t.test(`${name}: ${reply}`, async () => {
+  const forms = [
+    ...relayForms.map((form) => ({ form, parameters: "" })),
+    ...utf8Forms.map((form) => ({ form, parameters: " SMTPUTF8" })),
+  ];
+  for (const { form, parameters } of forms) {
+    const [name, path, reply, queued = ""] = form;
+    await t.test(`${name}${parameters}: ${reply}`, async () => {
       const before = stage.queue.messages.length;
       const talk = await Talk.open(stage.port);
       await talk.reply();
       await talk.ask("EHLO c.example");
-      assert.match(await talk.ask("MAIL FROM:<s@far.example>"), /^250/);
+      assert.match(await talk.ask(`MAIL FROM:<s@far.example>${parameters}`), /^250/);
       const answered = await talk.ask(`RCPT TO:${path}`);
       assert.match(answered, new RegExp(`^(${reply}) `));
       if (answered.startsWith("250")) {
@@ -53,7 +58,8 @@ const senders = [
   ["no domain", "<root>", "501"],
   ["missing", "", "501"],
   ["AUTH of another", "<a@b.example> AUTH=root@here.example", "555"],
-  ["SMTPUTF8", "<a@b.example> SMTPUTF8", "555"],
+  ["SMTPUTF8", "<\xc3\xa4@\xc3\xa4.example> SMTPUTF8", "250"],
+  ["other letters without it", "<\xc3\xa4@b.example>", "553"],
   ["shell (CVE-2020-7247)", "<;sleep 66;@b.example>", "501"],
   ["VERP of a bounce", "<a-@b.example-@[]>", "501"],
 ] as const;
@@ -78,10 +84,10 @@ test("a whole server, asked for all of them, hands not one to another host", { t
   await using server = await startServer({
     control: { ...control, smtproutes, mailboxdomains: "here.example:create" },
   });
-  for (const [, path] of relayForms) {
+  for (const [, path] of [...relayForms, ...utf8Forms]) {
     const client = await SmtpClient.open(server.smtpPort);
     await client.command("EHLO c.example");
-    await client.command("MAIL FROM:<s@here.example>");
+    await client.command("MAIL FROM:<s@here.example> SMTPUTF8");
     const taken = (await client.command(`RCPT TO:${path}`)).startsWith("250");
     if (taken && (await client.command("DATA")).startsWith("354")) await client.command(`Subject: form\r\n\r\n.`);
     client.close();

@@ -20,16 +20,24 @@ export interface Target {
  *   T:             client and server speak TLS from here on
  *   E:             the server ends the conversation
  *   C*20: text     twenty times; R and S likewise
+ *   S+: pattern    all next lines that are so, one at least
  */
 export async function playDialogue(file: string, { host, port, values = {} }: Target): Promise<void> {
   const talk = await Talk.open(port, host);
   let unsent = "";
+  /** Read to see whether it is one more of `S+`, and was not. */
+  let held: { readonly line: string | undefined } | undefined;
+  const next = async (): Promise<string | undefined> => {
+    const line = held ? held.line : await talk.line();
+    held = undefined;
+    return line;
+  };
   const send = (): void => {
     if (unsent !== "") talk.send(unsent);
     unsent = "";
   };
   try {
-    for (const { number, actor, times, text } of readDialogue(file, values)) {
+    for (const { number, actor, times, text, more } of readDialogue(file, values)) {
       const place = `${basename(file)}:${number}`;
       for (let n = 0; n < times; n++) {
         if (actor === "C") unsent += `${text}\r\n`;
@@ -39,7 +47,7 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
           await talk.secure();
         } else {
           send();
-          const line = await talk.line();
+          const line = await next();
           if (actor === "E") assert.equal(line, undefined, `${place}: expected the end`);
           else
             assert.ok(
@@ -47,6 +55,10 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
               `${place}: expected ${text}, got ${line ?? "the end"}`,
             );
         }
+      }
+      for (let line = more ? await next() : undefined; more && !held; ) {
+        if (line !== undefined && matches(line, text)) line = await next();
+        else held = { line };
       }
     }
     send();
@@ -59,6 +71,7 @@ interface Part {
   readonly number: number;
   readonly actor: string;
   readonly times: number;
+  readonly more: boolean;
   readonly text: string;
 }
 
@@ -66,13 +79,13 @@ function readDialogue(file: string, values: Readonly<Record<string, string>>): r
   const parts: Part[] = [];
   for (const [at, line] of readFileSync(file, "latin1").split("\n").entries()) {
     if (line === "" || line.startsWith("#")) continue;
-    const [, actor, times = "1", written = ""] = /^([CRSTE])(?:\*(\d+))?: ?(.*)$/.exec(line) ?? [];
+    const [, actor, times = "1", more, written = ""] = /^([CRSTE])(?:\*(\d+)|(\+))?: ?(.*)$/.exec(line) ?? [];
     assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S, T nor E`);
     const text = written.replace(/\$\{(\w+)\}/g, (_, name: string) => {
       assert.ok(Object.hasOwn(values, name), `${basename(file)}:${at + 1}: no value for ${name}`);
       return values[name] ?? "";
     });
-    parts.push({ number: at + 1, actor, times: Number(times), text });
+    parts.push({ number: at + 1, actor, times: Number(times), more: more !== undefined, text });
   }
   return parts;
 }

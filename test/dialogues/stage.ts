@@ -5,6 +5,8 @@ import type { CertificateFiles } from "../../src/services/tls/certificate.ts";
 import { FakeDirectory } from "./fake-directory.ts";
 import { FakeQueue } from "./fake-queue.ts";
 
+const octets = (text: string): string => Buffer.from(text).toString("latin1");
+
 /** The control files that the dialogues of `plain/` ask for. */
 export const plainControl: Readonly<Record<string, string>> = { me: "localhost" };
 /** Those that the dialogues of `limits/` ask for: the client is a stranger, and little is allowed. */
@@ -12,7 +14,7 @@ export const limitsControl: Readonly<Record<string, string>> = {
   me: "localhost",
   relayclients: "192.0.2.0/24",
   badmailfrom: "bad@sender.example\n@worse.example\n",
-  virtualdomains: "virtual.example:v\n.wild.example:w\nexempt.wild.example:\n",
+  virtualdomains: `virtual.example:v\n.wild.example:w\nexempt.wild.example:\n${octets("müller.example:m\n.müller.example:m\n")}`,
   databytes: "1000",
   maxrecipients: "100",
   maxhops: "10",

@@ -58,3 +58,50 @@ test("Postfix's lmtp client delivers to us, and bounces what we refuse", {
   assert.match(await arrival("pfs"), /<no@else\.example>: host /);
   assert.equal(postfix.log().match(/status=sent \(250 2\.0\.0 ok \d+ qp \d+\)/g)?.length, 3, postfix.log());
 });
+
+test("Python's smtplib: SMTPUTF8 to a mailbox in other letters, DSN, and a domain in U-labels", {
+  skip: without("python3"),
+}, async () => {
+  const script = `
+import smtplib, sys
+with smtplib.SMTP("127.0.0.1", int(sys.argv[1])) as s:
+    s.ehlo()
+    assert s.has_extn("smtputf8") and s.has_extn("dsn") and s.has_extn("chunking")
+    body = "Subject: j\\u00f6rg\\r\\n\\r\\nbody\\r\\n".encode()
+    utf8 = ["SMTPUTF8", "BODY=8BITMIME"]
+    refused = s.sendmail("j\\u00f6rg@m\\u00fcller.example", ["j\\u00f6rg@localhost", "py@\\uff4cocalhost"], body, utf8)
+    assert refused == {}
+    refused = s.sendmail("me@example.test", ["pydsn@localhost"], body, ["RET=HDRS", "ENVID=id1"], ["NOTIFY=NEVER"])
+    assert refused == {}
+`;
+  const sent = await run("python3", ["-c", script, String(server.smtpPort)]);
+  assert.equal(sent.code, 0, sent.stderr);
+  await until("its mailbox", () => readMaildir(mailboxOf(server, "jörg")).length === 1);
+  const text = readMaildir(mailboxOf(server, "jörg"))[0]?.text ?? "";
+  const octets = (some: string): string => Buffer.from(some).toString("latin1");
+  assert.ok(text.startsWith(`Return-Path: <${octets("jörg")}@xn--mller-kva.example>\n`), text);
+  assert.ok(text.includes(`Delivered-To: ${octets("jörg")}@localhost\n`), text);
+  assert.match(text, /^ {2}by localhost with UTF8SMTP; /m);
+  await arrival("py");
+  await arrival("pydsn");
+});
+
+test("Postfix relays SMTPUTF8 and DSN wishes to us", { skip: unlessRoot() || without("postfix") }, async () => {
+  const route = `smtp:[127.0.0.1]:${server.smtpPort}`;
+  await using postfix = await startPostfix({ default_transport: route, smtputf8_enable: "yes" });
+  const client = await SmtpClient.open(postfix.port);
+  await client.command("EHLO client.example");
+  const octets = (some: string): string => Buffer.from(some).toString("latin1");
+  for (const command of [
+    "MAIL FROM:<pfu@localhost> SMTPUTF8 BODY=8BITMIME RET=HDRS ENVID=e1",
+    `RCPT TO:<${octets("jürgen")}@localhost> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x@y`,
+  ]) {
+    assert.match(await client.command(command), /^250/);
+  }
+  assert.match(await client.command("DATA"), /^354/);
+  client.send(octets("Subject: jürgen\r\n\r\nbody\r\n.\r\n"));
+  assert.match(await client.reply(), /^250/);
+  await client.quit();
+  await until("its mailbox", () => readMaildir(mailboxOf(server, "jürgen")).length === 1);
+  assert.match(readMaildir(mailboxOf(server, "jürgen"))[0]?.text ?? "", /^ {2}by localhost with UTF8SMTP; /m);
+});

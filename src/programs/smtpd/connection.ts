@@ -4,6 +4,7 @@ import { enhancedCode, type Failure, type Outcome, permanent } from "../../proto
 import { type ChunkDecoder, createTextDecoder, takeBinary } from "../../protocol/smtp/chunk.ts";
 import { maxCommandOctets, parseCommand } from "../../protocol/smtp/command.ts";
 import { createDataDecoder, type DataFault } from "../../protocol/smtp/data.ts";
+import { asksUtf8 } from "../../protocol/smtp/parameters.ts";
 import {
   endOfChunk,
   endOfData,
@@ -531,7 +532,7 @@ export class Connection {
     return new Intake(
       this.#terms.queue,
       trace,
-      { maxMessageOctets: this.#rules.maxMessageOctets, maxHops },
+      { maxMessageOctets: this.#rules.maxMessageOctets, maxHops, mayBeUtf8: this.#isUtf8 },
       {
         onRoom: () => this.#run(),
         onVerdict: (outcome) =>
@@ -545,10 +546,16 @@ export class Connection {
     );
   }
 
+  get #isUtf8(): boolean {
+    return "transaction" in this.#session && asksUtf8(this.#session.transaction.options);
+  }
+
   /** As RFC 3848 names it. */
   get #protocol(): Trace["protocol"] {
     if (!this.#session.client.extended) return "SMTP";
-    return `${this.#rules.isLmtp ? "LMTP" : "ESMTP"}${this.#tls ? "S" : ""}`;
+    const isUtf8 = this.#isUtf8;
+    const protocol = this.#rules.isLmtp ? (isUtf8 ? "UTF8LMTP" : "LMTP") : isUtf8 ? "UTF8SMTP" : "ESMTP";
+    return `${protocol}${this.#tls ? "S" : ""}`;
   }
 
   /**

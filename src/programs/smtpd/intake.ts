@@ -1,11 +1,16 @@
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { createEightBitWatch } from "../../protocol/smtp/eight-bit-header.ts";
 import { createHopCounter } from "../../protocol/smtp/hops.ts";
 import { tooBig } from "../../protocol/smtp/session.ts";
+import { isAscii } from "../../protocol/utf8.ts";
+import { flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
 import type { Envelope, Submission, WayIn } from "../../services/submission/queue-link.ts";
 
 export interface IntakeLimits {
   readonly maxMessageOctets: number;
   readonly maxHops: number;
+  /** SMTPUTF8 was asked for. */
+  readonly mayBeUtf8: boolean;
 }
 
 export interface IntakeEvents {
@@ -23,6 +28,9 @@ export class Intake {
   readonly #limits: IntakeLimits;
   readonly #onVerdict: (verdict: Outcome<number>) => void;
   readonly #countHops = createHopCounter();
+  /** Where SMTPUTF8 was asked for: does the header need it? */
+  readonly #watchHeader: ((body: Buffer) => boolean) | undefined;
+  #needsUtf8 = false;
   /** The Received line, until it went with the first of the body. */
   #trace: string;
   #octets = 0;
@@ -33,6 +41,7 @@ export class Intake {
     this.#trace = trace;
     this.#limits = limits;
     this.#onVerdict = events.onVerdict;
+    this.#watchHeader = limits.mayBeUtf8 ? createEightBitWatch() : undefined;
     this.#submission = queue.submit({
       onRoom: events.onRoom,
       onVerdict: (verdict) => {
@@ -59,6 +68,7 @@ export class Intake {
     if (this.#countHops(body) >= this.#limits.maxHops) {
       return this.refuse(permanent("4.6", "too many hops, this message is looping"));
     }
+    if (this.#watchHeader) this.#needsUtf8 = this.#watchHeader(body);
     if (this.#octets > this.#limits.maxMessageOctets) return this.refuse(permanent("3.4", tooBig));
     this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
     this.#trace = "";
@@ -67,7 +77,14 @@ export class Intake {
   finish(envelope: Envelope) {
     this.#finished = true;
     if (this.#verdict) return this.#onVerdict(this.#verdict);
-    this.#submission.commit(envelope);
+    this.#submission.commit(this.#watchHeader ? this.#withNeeds(envelope) : envelope);
+  }
+
+  /** Many clients ask for SMTPUTF8 always; a message that does without may go where there is none. */
+  #withNeeds(envelope: Envelope): Envelope {
+    const { options = noOptions, reversePath, forwardPaths } = envelope;
+    if (this.#needsUtf8 || !isAscii(reversePath) || !forwardPaths.every(isAscii)) return envelope;
+    return { ...envelope, options: { ...options, flags: options.flags & ~flagUtf8 } };
   }
 
   /** Gives the message up; no verdict comes. */

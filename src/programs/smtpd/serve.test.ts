@@ -441,3 +441,23 @@ test("smtpd takes LMTP on a socket in the file system, from a client of this hos
   assert.partialDeepStrictEqual(stage.events[0], { event: "connection", address: "127.0.0.1", service: "lmtp" });
   rmSync(folder, { recursive: true });
 });
+
+const needs = [
+  { name: "its header", path: "a@b", header: "Subject: \xc3\xa4", flags: 1 },
+  { name: "its sender", path: "\xc3\xa4@b", header: "Subject: a", flags: 1 },
+  { name: "nothing", path: "a@b", header: "Subject: a", flags: 0 },
+  { name: "nothing, as its domain is sent in A-labels", path: "a@\xc3\xa4.b", header: "Subject: a", flags: 0 },
+];
+for (const { name, path, header, flags } of needs) {
+  test(`smtpd says that a message needs SMTPUTF8 on its way for ${name}`, async () => {
+    await using stage = await openStage(plainControl);
+    const talk = await greeted(stage);
+    await talk.ask("EHLO c");
+    await talk.ask(`MAIL FROM:<${path}> SMTPUTF8`);
+    await talk.ask("RCPT TO:<c@localhost>");
+    await talk.ask("DATA");
+    assert.match(await talk.ask(`${header}\r\n\r\n\xc3\xa4\r\n.`), /^250/);
+    assert.equal(stage.queue.messages[0]?.options?.flags, flags);
+    assert.match(stage.queue.messages[0]?.body ?? "", /\n {2}by localhost with UTF8SMTP; /);
+  });
+}

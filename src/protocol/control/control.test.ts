@@ -118,3 +118,30 @@ test("docs/control-files.md is what the table says", () => {
   const page = readFileSync(new URL("../../../docs/control-files.md", import.meta.url), "utf8");
   assert.equal(page, controlDocument(), "make it anew with src/programs/postern/document-controls.ts");
 });
+
+const octets = (text: string): string => Buffer.from(text).toString("latin1");
+const international: readonly (readonly [name: string, text: string, value: unknown])[] = [
+  ["me", "mail.müller.example", "mail.xn--mller-kva.example"],
+  ["locals", "here.example\nmüller.example", ["here.example", "xn--mller-kva.example"]],
+  ["rcpthosts", ".müller.example", [".xn--mller-kva.example"]],
+  ["mailboxdomains", "MÜLLER.example:create", ["xn--mller-kva.example:create"]],
+  [
+    "badmailfrom",
+    "jörg@müller.example\n@.müller.example",
+    ["jörg@xn--mller-kva.example", "@.xn--mller-kva.example"].map(octets),
+  ],
+  ["badmailfrom", "jörg@", [octets("jörg@")]],
+  ["virtualdomains", "müller.example:jörg", [["xn--mller-kva.example", octets("jörg")]]],
+  ["smtproutes", ".müller.example:relay", [[".xn--mller-kva.example", "relay"]]],
+  ["defaultdelivery", "./Häuser/", [octets("./Häuser/")]],
+];
+for (const [name, text, value] of international) {
+  test(`parseControl() reads ${name} ${JSON.stringify(text)} with its domains in A-labels`, () =>
+    assert.deepEqual(parseControl(name, octets(text)), { kind: "done", value }));
+}
+
+test("parseControl() refuses a domain in latin1, and one that cannot be", () => {
+  for (const text of ["m\xfcller.example", octets("m／ller.ä")]) {
+    assert.equal(parseControl("locals", text).kind, "permanent");
+  }
+});

@@ -1,6 +1,8 @@
+import { asciiLowerCase } from "../address.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
 import { checkControl } from "./check.ts";
 import { type Compiled, compiledControl, parseCompiled } from "./compiled.ts";
+import { withAsciiDomains } from "./domains.ts";
 import { foreignControl } from "./foreign.ts";
 import { type Control, type ControlName, type ControlValue, controls, type Settings } from "./table.ts";
 
@@ -13,7 +15,8 @@ const isControlName = (name: string): name is ControlName => Object.hasOwn(contr
 export function parseControl(name: string, text: string): Outcome<ControlValue> {
   if (!isControlName(name)) return permanent("3.5", `control/${name}: there is no such control file`);
   const parsed = parseKind(name, text);
-  return parsed.kind === "done" ? checkControl(name, parsed.value) : parsed;
+  const ascii = parsed.kind === "done" ? withAsciiDomains(name, parsed.value) : parsed;
+  return ascii.kind === "done" ? checkControl(name, ascii.value) : ascii;
 }
 
 function parseKind(name: ControlName, text: string): Outcome<ControlValue> {
@@ -99,7 +102,7 @@ function parseMap(name: string, lines: readonly string[]): Outcome<readonly (rea
   for (const entry of lines) {
     const colon = entry.indexOf(":");
     if (colon < 0) return permanent("3.5", `control/${name}: "${entry}" has no colon`);
-    map.set(entry.slice(0, colon).toLowerCase(), entry.slice(colon + 1));
+    map.set(asciiLowerCase(entry.slice(0, colon)), entry.slice(colon + 1));
   }
   return done([...map]);
 }

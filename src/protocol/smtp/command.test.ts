@@ -6,6 +6,7 @@ import type { RecipientParameters } from "./parameters.ts";
 
 const a = { localPart: "a", domain: "b" };
 const mail = { verb: "MAIL", reversePath: a, sizeOctets: 0, bodyKind: 0 };
+const umlaut = { localPart: "\xc3\xa4", domain: "xn--4ca.b" };
 const asking = (some: Partial<Options>): Options => ({ ...noOptions, ...some });
 const rcpt = (some: Partial<RecipientParameters>) => ({
   verb: "RCPT",
@@ -29,6 +30,11 @@ const understood: readonly (readonly [line: string, command: object, row?: strin
   ["MAIL FROM:<a@b> RET=HDRS ENVID=QQ314159+2B", { ...mail, options: asking({ ret: 2, envelopeId: "QQ314159+2B" }) }],
   ["MAIL FROM:<a@b> envid=a ret=full", { ...mail, options: asking({ ret: 1, envelopeId: "a" }) }],
   [`MAIL FROM:<a@b> ENVID=${"i".repeat(100)}`, { ...mail, options: asking({ envelopeId: "i".repeat(100) }) }],
+  ["MAIL FROM:<a@b> SMTPUTF8", { ...mail, options: asking({ flags: 1 }) }],
+  ["MAIL FROM:<\xc3\xa4@\xc3\xa4.b> smtputf8", { ...mail, reversePath: umlaut, options: asking({ flags: 1 }) }],
+  ["RCPT TO:<\xc3\xa4@\xc3\xa4.b>", { verb: "RCPT", forwardPath: umlaut, isUtf8: true }],
+  ["RCPT TO:<a@b> ORCPT=UTF-8;\xc3\xa4", { ...rcpt({ originalRecipient: "UTF-8;\xc3\xa4" }), isUtf8: true }],
+  ["RCPT TO:<a@b> ORCPT=utf-8;\\x{E4}", rcpt({ originalRecipient: "utf-8;\\x{E4}" })],
   ["RCPT TO:<a@b> NOTIFY=NEVER", rcpt({ notify: 8 })],
   ["RCPT TO:<a@b> notify=success,FAILURE,Delay", rcpt({ notify: 7 })],
   ["RCPT TO:<a@b> NOTIFY=FAILURE ORCPT=rfc822;Bob@B", rcpt({ notify: 2, originalRecipient: "rfc822;Bob@B" })],
@@ -76,7 +82,14 @@ const refused: readonly (readonly [line: string, reply: string, row?: string])[]
   ["MAIL FROM:<a@b> SIZE=0x10", "501 5.5.4"],
   ["MAIL FROM:<a@b> SIZE=-1", "501 5.5.4"],
   ["MAIL FROM:<a@b> BODY=BINARY", "501 5.5.4"],
-  ["MAIL FROM:<a@b> SMTPUTF8", "555 5.5.4", "144"],
+  ["MAIL FROM:<a@b> SMTPUTF8=1", "501 5.5.4"],
+  ["MAIL FROM:<\xc3\xa4@b>", "553 5.6.7"],
+  ["MAIL FROM:<a@\xc3\xa4.b> BODY=8BITMIME", "553 5.6.7"],
+  ["MAIL FROM:<\xe4@b> SMTPUTF8", "501 5.1.7"],
+  ["MAIL FROM:<a@\xe4> SMTPUTF8", "501 5.1.7"],
+  ["RCPT TO:<\xe4@b>", "501 5.1.3"],
+  ["RCPT TO:<a@b> ORCPT=utf-8;\xe4", "501 5.5.4"],
+  ["RCPT TO:<a@b> ORCPT=utf-8;\xc3\xa4+2B", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=+", "501 5.5.4"],
   ["MAIL FROM:<a@b> XVERP=+=-", "501 5.5.4"],

@@ -1,6 +1,9 @@
 import { isPrintable, type Path, scanPath } from "../address.ts";
+import { isAscii } from "../utf8.ts";
 import {
+  asksUtf8,
   type MailParameters,
+  needsUtf8Reply,
   type RecipientParameters,
   readMailParameters,
   readRecipientParameters,
@@ -10,7 +13,13 @@ import {
 export type Command =
   | { readonly verb: Hello; readonly name: string }
   | ({ readonly verb: "MAIL"; readonly reversePath: Path | null } & MailParameters)
-  | { readonly verb: "RCPT"; readonly forwardPath: Path; readonly parameters?: RecipientParameters }
+  | {
+      readonly verb: "RCPT";
+      readonly forwardPath: Path;
+      readonly parameters?: RecipientParameters;
+      /** It was written with other letters than ASCII's: fit for a transaction with SMTPUTF8 only. */
+      readonly isUtf8?: true;
+    }
   /** A chunk of so many octets follows the line (RFC 3030 §2). */
   | { readonly verb: "BDAT"; readonly octets: number; readonly last: boolean }
   | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" | "STARTTLS" }
@@ -78,22 +87,25 @@ function parseHello(verb: Hello, argument: string): Command {
 function parseMail(argument: string): Command {
   const start = pathStart(argument, "FROM:");
   if (start < 0) return wrong("501 5.5.4 MAIL FROM:<reverse-path> expected");
-  const scanned = scanPath(argument, start);
+  const scanned = scanPath(argument, start, "utf8");
   if (scanned.kind !== "done") return wrong(`501 5.1.7 ${scanned.text}`);
   const parameters = readMailParameters(argument, scanned.value.end);
   if (typeof parameters === "string") return wrong(parameters);
+  if (!scanned.value.isAscii && !asksUtf8(parameters.options)) return wrong(needsUtf8Reply);
   return { verb: "MAIL", reversePath: scanned.value.path, ...parameters };
 }
 
 function parseRcpt(argument: string): Command {
   const start = pathStart(argument, "TO:");
   if (start < 0) return wrong("501 5.5.4 RCPT TO:<forward-path> expected");
-  const scanned = scanPath(argument, start);
+  const scanned = scanPath(argument, start, "utf8");
   if (scanned.kind !== "done") return wrong(`501 5.1.3 ${scanned.text}`);
   if (scanned.value.path === null) return wrong("501 5.1.3 empty forward-path");
   const parameters = readRecipientParameters(argument, scanned.value.end);
   if (typeof parameters === "string") return wrong(parameters);
-  return { verb: "RCPT", forwardPath: scanned.value.path, ...(parameters && { parameters }) };
+  const isUtf8 = !scanned.value.isAscii || !isAscii(parameters?.originalRecipient ?? "");
+  const command = { verb: "RCPT", forwardPath: scanned.value.path, ...(parameters && { parameters }) } as const;
+  return isUtf8 ? { ...command, isUtf8 } : command;
 }
 
 /** No message may be larger, so no chunk: over it we do not even read on to its end. */

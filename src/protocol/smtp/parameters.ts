@@ -1,5 +1,14 @@
+import { isAscii, isUtf8Text } from "../utf8.ts";
 import type { VerpDelimiters } from "../verp.ts";
-import { noOptions, notifyDelay, notifyFailure, notifyNever, notifySuccess, type Options } from "../wire/submission.ts";
+import {
+  flagUtf8,
+  noOptions,
+  notifyDelay,
+  notifyFailure,
+  notifyNever,
+  notifySuccess,
+  type Options,
+} from "../wire/submission.ts";
 import { decodeXtext } from "./xtext.ts";
 
 export type BodyKind = 0 | 1 | 2;
@@ -23,6 +32,10 @@ export interface RecipientParameters {
   /** ORCPT's "addr-type;xtext" as it came, "" for none. */
   readonly originalRecipient: string;
 }
+
+/** RFC 6531 §3.5: an address with other letters, in a transaction that was not begun for such. */
+export const needsUtf8Reply = "553 5.6.7 an address with these letters needs SMTPUTF8 at MAIL";
+export const asksUtf8 = (options: Options | undefined): boolean => ((options?.flags ?? 0) & flagUtf8) !== 0;
 
 export const unknownParameterReply = "555 5.5.4 parameter not recognised";
 
@@ -68,6 +81,14 @@ const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string
         return `ENVID is xtext of up to ${maxEnvelopeIdOctets} octets`;
       }
       draft.options = { ...noOptions, ...draft.options, envelopeId: value };
+      return undefined;
+    },
+  ],
+  [
+    "SMTPUTF8",
+    (value, draft) => {
+      if (value !== undefined) return "SMTPUTF8 has no value";
+      draft.options = { ...noOptions, ...draft.options, flags: (draft.options?.flags ?? 0) | flagUtf8 };
       return undefined;
     },
   ],
@@ -132,12 +153,13 @@ function readNotify(value: string): number | undefined {
   return notify;
 }
 
-/** RFC 3461 §4.2: an atom, ";", and the address in xtext. */
+/** RFC 3461 §4.2: an atom, ";", and the address in xtext; of type utf-8 also in UTF-8 as it is (RFC 6533 §3). */
 function isTypedAddress(value: string): boolean {
   const semicolon = value.indexOf(";");
-  return (
-    /^[A-Za-z0-9-]{1,63}$/.test(value.slice(0, Math.max(0, semicolon))) && !!decodeXtext(value.slice(semicolon + 1))
-  );
+  const type = value.slice(0, Math.max(0, semicolon));
+  const address = value.slice(semicolon + 1);
+  if (!isAscii(address)) return type.toLowerCase() === "utf-8" && isUtf8Text(address) && !/[+=]/.test(address);
+  return /^[A-Za-z0-9-]{1,63}$/.test(type) && !!decodeXtext(address);
 }
 
 /** Reads what stands after MAIL's path, from `start` of `text` on. A string is the reply to what is wrong with it. */

@@ -37,7 +37,7 @@ const dialogues = [
   {
     name: "§17.130 lists its extensions",
     lines: [
-      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 HELP",
+      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 HELP",
     ],
   },
   { name: "§17.132 wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
@@ -73,6 +73,20 @@ const dialogues = [
       "MAIL FROM:<> -> 250",
       "RCPT TO:<c%else.example@other.example> -> 550",
       'RCPT TO:<"c@else.example"@other.example> -> 550',
+    ],
+  },
+  {
+    name: "takes other letters in a transaction with SMTPUTF8 only",
+    lines: [
+      "MAIL FROM:<a@b> -> 250",
+      "RCPT TO:<\xc3\xa4@here.example> -> 553 5.6.7",
+      "RCPT TO:<a@here.example> ORCPT=utf-8;\xc3\xa4 -> 553 5.6.7",
+      "RSET -> 250",
+      "MAIL FROM:<\xc3\xa4@\xc3\xa4.example> -> 553 5.6.7",
+      "MAIL FROM:<\xc3\xa4@\xc3\xa4.example> SMTPUTF8 -> 250",
+      "RCPT TO:<\xc3\xa4@here.example> ORCPT=utf-8;\xc3\xa4 -> 250",
+      "RCPT TO:<a@\xef\xbd\x88ere.example> -> 250",
+      "RCPT TO:<\xe4@here.example> -> 501",
     ],
   },
   { name: "takes postmaster", lines: ["MAIL FROM:<> -> 250", "RCPT TO:<Postmaster> -> 250"] },

@@ -2,7 +2,13 @@ import { addressOf, type Path } from "../address.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
 import type { Options } from "../wire/submission.ts";
 import type { Command } from "./command.ts";
-import { type BodyKind, type RecipientParameters, unknownParameterReply } from "./parameters.ts";
+import {
+  asksUtf8,
+  type BodyKind,
+  needsUtf8Reply,
+  type RecipientParameters,
+  unknownParameterReply,
+} from "./parameters.ts";
 
 /** What the client said of itself. */
 export interface Client {
@@ -145,6 +151,7 @@ const extensions = (rules: Rules): string =>
     `250-SIZE ${rules.maxMessageOctets}`,
     "250-8BITMIME",
     "250-ENHANCEDSTATUSCODES",
+    "250-SMTPUTF8",
     "250-DSN",
     "250-CHUNKING",
     "250-BINARYMIME",
@@ -185,10 +192,12 @@ function verpFault(path: Path | null, rules: Rules): string | undefined {
 const reversePathOf = (path: Path | null, verp: VerpDelimiters | undefined): string =>
   verp ? markVerp(addressOf(path), verp) : addressOf(path);
 
-function rcpt(session: Session, { forwardPath, parameters }: Command & { verb: "RCPT" }, rules: Rules): Step {
+function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rules): Step {
+  const { forwardPath, parameters, isUtf8 } = command;
   const refuse = (reply: string): Step => ({ next: session, reply });
   if (session.at !== "mail") return refuse(outOfPlace(session));
-  const { reversePath, forwardPaths, asked } = session.transaction;
+  const { reversePath, forwardPaths, asked, options } = session.transaction;
+  if (isUtf8 && !asksUtf8(options)) return refuse(needsUtf8Reply);
   // Here and not at MAIL: many clients take a refused MAIL for a temporary trouble.
   if (rules.isBadSender(reversePath)) {
     return refuse("550 5.7.1 sorry, your envelope sender is in my badmailfrom list");

@@ -4,8 +4,8 @@ import { formatDate } from "../date.ts";
 export interface Trace {
   /** The name in HELO or EHLO; "" when there was none, as in QMTP and QMQP. */
   readonly helo: string;
-  /** "ESMTP" after EHLO, "LMTP" after LHLO, with S for TLS, A for AUTH (RFC 3848). */
-  readonly protocol: "SMTP" | `${"ESMTP" | "LMTP"}${"" | "S"}${"" | "A"}` | "QMTP" | "QMQP";
+  /** "ESMTP" after EHLO, "LMTP" after LHLO, with S for TLS, A for AUTH (RFC 3848); with SMTPUTF8 as RFC 6531 §4.3 has it. */
+  readonly protocol: "SMTP" | `${"ESMTP" | "LMTP" | "UTF8SMTP" | "UTF8LMTP"}${"" | "S"}${"" | "A"}` | "QMTP" | "QMQP";
   /** Of TLS, if there was any: "TLSv1.3" and the cipher, in our library's words. */
   readonly tls?: { readonly protocol: string; readonly cipher: string };
   /** The client's address as the system writes it. */

@@ -23,6 +23,7 @@ import {
 import { createDotStuffer } from "../../../src/protocol/smtp/stuff.ts";
 import { receivedLine } from "../../../src/protocol/smtp/trace.ts";
 import { decodeXtext } from "../../../src/protocol/smtp/xtext.ts";
+import { isUtf8Text } from "../../../src/protocol/utf8.ts";
 import type { Row } from "../explore.ts";
 import { mutated, readSeeds } from "../mutate.ts";
 import { decodeInPieces, decodeSlowly, decodeTextSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
@@ -56,7 +57,7 @@ const commandLine: Row = {
     if (command.verb === "wrong" || command.verb === "lost") assert.match(command.reply, /^[45][0-9]{2} [ -~]{1,200}$/);
     else if (command.verb === "HELO" || command.verb === "EHLO") assert.ok(command.name && isPrintable(command.name));
     else if (command.verb === "MAIL") {
-      const again = parseCommand(`MAIL FROM:<${quoteAddress(addressOf(command.reversePath))}> SIZE=1`);
+      const again = parseCommand(`MAIL FROM:<${quoteAddress(addressOf(command.reversePath))}> SIZE=1 SMTPUTF8`);
       assert.deepEqual(again.verb === "MAIL" && again.reversePath, command.reversePath);
       assert.ok(command.sizeOctets >= 0);
       assert.ok((decodeXtext(command.options?.envelopeId ?? "")?.length ?? 999) <= 100);
@@ -67,7 +68,8 @@ const commandLine: Row = {
       assert.deepEqual(again.verb === "RCPT" && again.forwardPath, command.forwardPath);
       const { notify = 0, originalRecipient = "" } = command.parameters ?? {};
       assert.ok(notify >= 0 && notify <= 8);
-      assert.match(originalRecipient, /^(?:[A-Za-z0-9-]+;[!-~]+)?$/);
+      assert.match(originalRecipient, /^(?:[A-Za-z0-9-]+;[!-~]+|utf-8;[!-~\x80-\xff]+)?$/i);
+      if (command.isUtf8) assert.ok(isUtf8Text(addressOf(command.forwardPath) + originalRecipient));
     }
   },
 };

@@ -4,6 +4,7 @@ import { done, type Outcome } from "../../../protocol/outcome.ts";
 import { createRules } from "../../../protocol/routing/rules.ts";
 import { parseCommand } from "../../../protocol/smtp/command.ts";
 import { newSession, step } from "../../../protocol/smtp/session.ts";
+import { isAscii } from "../../../protocol/utf8.ts";
 import type { PlaceFinder, Section, Step } from "./place.ts";
 
 export interface Reception {
@@ -28,7 +29,8 @@ export function explainReception(
   if (rules === "denied") {
     return done({ section: { title, steps, result: "the client is sent away" }, accepted: undefined });
   }
-  const mail = step(newSession, parseCommand(`MAIL FROM:<${quoteAddress(sender)}>`), rules);
+  const utf8 = isAscii(address) && isAscii(sender) ? "" : " SMTPUTF8";
+  const mail = step(newSession, parseCommand(`MAIL FROM:<${quoteAddress(sender)}>${utf8}`), rules);
   const { next, reply } =
     mail.next.at === "mail" ? step(mail.next, parseCommand(`RCPT TO:<${quoteAddress(address)}>`), rules) : mail;
   const accepted = next.at === "mail" ? next.transaction.forwardPaths[0] : undefined;
