@@ -1,5 +1,6 @@
 import type { Job } from "../../protocol/schedule/scheduler.ts";
 import { isVerp, xverpOf } from "../../protocol/verp.ts";
+import { noOptions } from "../../protocol/wire/submission.ts";
 import type { ClaimedRecipient, Dsn, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
 
 /** A recipient in memory. */
@@ -124,6 +125,8 @@ export function addEntry(active: Active, recipient: ClaimedRecipient): Entry {
     attempts,
     shares: sharing(active.message.reversePath),
     dsn: recipient.dsn,
+    priority: (active.message.options ?? noOptions).priority - noOptions.priority,
+    askedOctets: recipient.dsn?.originalRecipient.length ?? 0,
     running: false,
     breaks: 0,
   };

@@ -1,4 +1,4 @@
-/** First in, first out, and back in at the front; each in constant time on average. */
+/** First in, first out, back in at the front, and in past some; each in constant time on average, but for the last. */
 export class Fifo<Value> {
   #values: Value[] = [];
   #head = 0;
@@ -15,6 +15,16 @@ export class Fifo<Value> {
 
   push(value: Value): void {
     this.#values.push(value);
+  }
+
+  /** Puts it before those at the end that let it. */
+  pushPast(value: Value, lets: (other: Value) => boolean): void {
+    let at = this.#values.length;
+    for (let other = this.last; other !== undefined && lets(other); other = this.#values[at - 1]) {
+      if (--at === this.#head) break;
+    }
+    if (at === this.#values.length) this.#values.push(value);
+    else this.#values.splice(at, 0, value);
   }
 
   shift(): Value | undefined {

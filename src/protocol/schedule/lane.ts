@@ -1,12 +1,19 @@
 import { Fifo } from "./fifo.ts";
 import type { ChannelName, Job } from "./scheduler.ts";
 
+/** Recipients of one message that wait for a delivery. */
+export interface Group {
+  readonly jobs: Job[];
+  /** How many more important ones came later and go first. */
+  overtaken: number;
+}
+
 /** All we have in memory of one destination. */
 export interface Lane {
   readonly channel: ChannelName;
   readonly destination: string;
-  /** Waiting recipients, those of one message together. */
-  readonly ready: Fifo<Job[]>;
+  /** Waiting recipients, those of one message together; the important first. */
+  readonly ready: Fifo<Group>;
   /** Recipients here: waiting and being delivered. */
   claimed: number;
   /** Deliveries under way. */
@@ -42,24 +49,43 @@ export const createLane = (channel: ChannelName, destination: string): Lane => (
   expandsVerp: false,
 });
 
+/** After so many nobody goes first any more: mail of low priority waits longer, but not for ever. */
+const maxOvertaken = 100;
+
 export function addJob(lane: Lane, job: Job): void {
-  const group = lane.ready.last;
-  if (group?.[0]?.message === job.message) group.push(job);
-  else lane.ready.push([job]);
   lane.claimed++;
+  const last = lane.ready.last;
+  if (last?.jobs[0]?.message === job.message) {
+    last.jobs.push(job);
+    return;
+  }
+  lane.ready.pushPast({ jobs: [job], overtaken: 0 }, (group) => {
+    if (priorityOf(group) >= job.priority || group.overtaken >= maxOvertaken) return false;
+    group.overtaken++;
+    return true;
+  });
 }
 
-/** Recipients of one delivery must fit one frame, addresses and all. */
+const priorityOf = ({ jobs: [first] }: Group): number => first?.priority ?? 0;
+
+/** Mail more important than most waits here. */
+export const isUrgent = ({ ready }: Lane): boolean => ready.first !== undefined && priorityOf(ready.first) > 0;
+
+/** Back to the front. */
+export const addBack = (lane: Lane, jobs: readonly Job[]): void =>
+  lane.ready.unshift({ jobs: [...jobs], overtaken: maxOvertaken });
+
+/** Recipients of one delivery must fit one frame, addresses and all, and what was asked for them another. */
 const maxAddressOctets = 48_000;
 
 /** The recipients of the next delivery: of one message, at most `most`. The lane must not be empty. */
 export function takeJobs(lane: Lane, most: number): Job[] {
-  const group = lane.ready.first ?? [];
+  const group = lane.ready.first?.jobs ?? [];
   let count = 0;
   let octets = 0;
-  for (const { forwardPath, shares } of group) {
+  for (const { forwardPath, shares, askedOctets } of group) {
     const alone = shares === "never" || (shares === "XVERP" && !lane.expandsVerp);
-    octets += forwardPath.length + 8;
+    octets += Math.max(forwardPath.length, askedOctets) + 8;
     if (count > 0 && (alone || count >= most || octets > maxAddressOctets)) break;
     count++;
     if (alone) break;
@@ -72,11 +98,11 @@ export function takeJobs(lane: Lane, most: number): Job[] {
 /** Takes waiting recipients out of the lane; says how many there were. */
 export function dropJobs(lane: Lane, dropped: ReadonlySet<Job>): number {
   const before = lane.claimed;
-  const kept: Job[][] = [];
-  for (const group of lane.ready.drain()) {
-    const rest = group.filter((job) => !dropped.has(job));
-    lane.claimed -= group.length - rest.length;
-    if (rest.length > 0) kept.push(rest);
+  const kept: Group[] = [];
+  for (const { jobs, overtaken } of lane.ready.drain()) {
+    const rest = jobs.filter((job) => !dropped.has(job));
+    lane.claimed -= jobs.length - rest.length;
+    if (rest.length > 0) kept.push({ jobs: rest, overtaken });
   }
   lane.ready.replace(kept);
   return before - lane.claimed;

@@ -52,6 +52,8 @@ const job: Job = {
   arrivedMs: born,
   attempts: 2,
   shares: "always",
+  priority: 0,
+  askedOctets: 0,
 };
 const reports = [
   { letter: "K", last: true, verdict: { kind: "delivered", text: "said" } },

@@ -5,7 +5,10 @@ import { type Command, type Delivery, type Job, Scheduler, windowRecipients } fr
 const limits = { local: 10, remote: 10, destination: 2, transactionRecipients: 3 };
 let lastMessage = 0;
 
-function jobs(destinations: readonly string[], options: Partial<Pick<Job, "shares" | "message">> = {}): Job[] {
+function jobs(
+  destinations: readonly string[],
+  options: Partial<Pick<Job, "shares" | "message" | "priority">> = {},
+): Job[] {
   const message = options.message ?? ++lastMessage;
   return destinations.map((destination, number) => ({
     message,
@@ -16,6 +19,8 @@ function jobs(destinations: readonly string[], options: Partial<Pick<Job, "share
     arrivedMs: 0,
     attempts: 0,
     shares: options.shares ?? "always",
+    priority: options.priority ?? 0,
+    askedOctets: 0,
   }));
 }
 const separate = (destination: string, count: number): Job[] =>
@@ -199,6 +204,38 @@ test("Scheduler starts again first what was broken off", () => {
   assert.deepEqual(s.step(ended(delivery, 0, delivery.jobs), 1), []);
   const again = s.step({ kind: "peer", channel: "remote", present: true }, 2);
   assert.deepEqual(first(again).jobs, delivery.jobs);
+});
+
+const prioritised = (destination: string, count: number, priority: number): Job[] =>
+  Array.from({ length: count }, () => jobs([destination], { priority })).flat();
+
+/** The priorities of what starts, one delivery after the other, until nothing does. */
+function order(s: Scheduler, waiting: readonly Job[]): string {
+  const priorities: number[] = [];
+  let [running] = starts(s.step({ kind: "claimed", jobs: waiting }, 0));
+  while (running) {
+    priorities.push(running.jobs[0]?.priority ?? 0);
+    [running] = starts(s.step(ended(running), 1));
+  }
+  return priorities.join("");
+}
+
+test("Scheduler delivers the important first at one destination, those alike as they came", () => {
+  const waiting = [0, 0, -3, 5, 0, 5, 9, -3, 1].flatMap((priority) => prioritised("a", 1, priority));
+  assert.equal(order(scheduler({ remote: 1 }), waiting), "9551000-3-3");
+});
+
+test("Scheduler lets a hundred go first, not more", () => {
+  const s = scheduler({ remote: 1 });
+  const waiting = [...prioritised("a", 1, 0), ...prioritised("a", 1, -9), ...prioritised("a", 150, 9)];
+  assert.equal(order(s, waiting), `${"9".repeat(100)}0-9${"9".repeat(50)}`);
+});
+
+test("Scheduler serves destinations with urgent mail first, three times of four", () => {
+  const s = scheduler({ remote: 1 });
+  const plain = Array.from({ length: 9 }, (_, at) => prioritised(`plain${at}`, 1, 0)).flat();
+  const urgent = Array.from({ length: 8 }, (_, at) => prioritised(`urgent${at}`, 1, 4)).flat();
+  assert.equal(order(s, [...plain, ...urgent]), "44404440440000000");
 });
 
 test("Scheduler forgets what is dropped", () => {

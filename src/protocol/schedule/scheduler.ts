@@ -1,5 +1,5 @@
 import { Fifo } from "./fifo.ts";
-import { addJob, blockMs, createLane, dropJobs, type Lane, takeJobs } from "./lane.ts";
+import { addBack, addJob, blockMs, createLane, dropJobs, isUrgent, type Lane, takeJobs } from "./lane.ts";
 
 export type ChannelName = "local" | "remote";
 
@@ -15,6 +15,10 @@ export interface Job {
   readonly attempts: number;
   /** Whether it shares a delivery with others. One with a reverse-path of its own: where those are made there, if at all. */
   readonly shares: "always" | "XVERP" | "never";
+  /** MT-PRIORITY, -9 to 9, 0 for most (RFC 6710). */
+  readonly priority: number;
+  /** What of the things that were asked for it goes into the delivery. */
+  readonly askedOctets: number;
 }
 
 export interface Limits {
@@ -32,6 +36,8 @@ export const windowRecipients = 10_000;
 const freshRecipients = windowRecipients * 0.8;
 /** Once half the window is taken, a destination that has so many gets no more. */
 const fairRecipients = 100;
+/** So many urgent deliveries in a row start before one that is not. */
+const mostHurried = 3;
 /** Destinations in trouble that are remembered beyond their recipients. */
 const maxTroubled = 10_000;
 
@@ -85,11 +91,14 @@ export interface Delivery {
 
 interface ChannelState {
   readonly lanes: Map<string, Lane>;
-  /** Lanes that may start a delivery: they take turns, those in trouble among themselves. */
+  /** Lanes that may start a delivery: they take turns, those in trouble and those with urgent mail among themselves. */
   readonly turn: Fifo<Lane>;
   readonly trials: Fifo<Lane>;
+  readonly urgent: Fifo<Lane>;
   /** The last delivery that started was a trial. */
   wasTrial: boolean;
+  /** How many urgent ones in a row started before others. */
+  hurried: number;
   limit: number;
   running: number;
   /** Of these, how many are trials. */
@@ -219,7 +228,7 @@ export class Scheduler {
     lane.running--;
     state.claimed -= delivery.jobs.length - back.length;
     lane.claimed -= delivery.jobs.length - back.length;
-    if (back.length > 0) lane.ready.unshift([...back]);
+    if (back.length > 0) addBack(lane, back);
     if (reached === 1) lane.expandsVerp = expandsVerp;
     if (reached === 1 && lane.failures > 0) this.#open(delivery.channel, delivery.destination, commands);
     if (reached === 2 && delivery.epoch === lane.epoch) this.#block(state, lane, nowMs, commands);
@@ -242,7 +251,7 @@ export class Scheduler {
 
   /** What waits here goes back to the disk. */
   #empty(state: ChannelState, lane: Lane, commands: Command[]): void {
-    for (const job of lane.ready.drain().flat()) {
+    for (const job of lane.ready.drain().flatMap(({ jobs }) => jobs)) {
       commands.push({ kind: "unclaim", job });
       lane.claimed--;
       state.claimed--;
@@ -285,7 +294,7 @@ export class Scheduler {
   }
 
   #queue(state: ChannelState, lane: Lane): void {
-    const turn = lane.failures > 0 ? state.trials : state.turn;
+    const turn = turnOf(state, lane);
     if (lane.inTurn === turn || !this.#mayStart(lane)) return;
     lane.inTurn = turn; // where it stood before, it is passed over
     turn.push(lane);
@@ -293,20 +302,28 @@ export class Scheduler {
 
   /**
    * The next lane that may start. Trials take half of the places at most, as they may keep them until they time out, and
-   * every other turn.
+   * every other turn. Of the others those with urgent mail go first, but not always.
    */
   #next(state: ChannelState): Lane | undefined {
+    const { turn, trials, urgent } = state;
     const mayTry = state.trying < Math.max(1, state.limit >> 1);
-    const order = state.wasTrial || !mayTry ? [state.turn, state.trials] : [state.trials, state.turn];
-    for (const turn of order) {
-      if (turn === state.trials && !mayTry) continue;
-      for (let lane = turn.shift(); lane; lane = turn.shift()) {
-        if (lane.inTurn !== turn) continue;
-        lane.inTurn = undefined;
-        const isTrial = lane.failures > 0;
-        if (isTrial !== (turn === state.trials)) this.#queue(state, lane);
-        else if (this.#mayStart(lane)) return lane;
-      }
+    const others = state.hurried < mostHurried ? [urgent, turn] : [turn, urgent];
+    const order = !mayTry ? others : state.wasTrial ? [...others, trials] : [trials, ...others];
+    for (const from of order) {
+      const lane = this.#first(state, from);
+      if (!lane) continue;
+      if (from !== trials) state.hurried = from === urgent ? state.hurried + 1 : 0;
+      return lane;
+    }
+    return undefined;
+  }
+
+  #first(state: ChannelState, turn: Fifo<Lane>): Lane | undefined {
+    for (let lane = turn.shift(); lane; lane = turn.shift()) {
+      if (lane.inTurn !== turn) continue;
+      lane.inTurn = undefined;
+      if (turnOf(state, lane) !== turn) this.#queue(state, lane);
+      else if (this.#mayStart(lane)) return lane;
     }
     return undefined;
   }
@@ -339,13 +356,18 @@ const channelState = (limit: number): ChannelState => ({
   lanes: new Map(),
   turn: new Fifo(),
   trials: new Fifo(),
+  urgent: new Fifo(),
   wasTrial: false,
+  hurried: 0,
   limit,
   running: 0,
   trying: 0,
   claimed: 0,
   present: false,
 });
+
+const turnOf = (state: ChannelState, lane: Lane): Fifo<Lane> =>
+  lane.failures > 0 ? state.trials : isUrgent(lane) ? state.urgent : state.turn;
 
 const isFull = (lane: Lane, channelClaimed: number): boolean =>
   channelClaimed >= windowRecipients / 2 && lane.claimed >= fairRecipients;
