@@ -47,7 +47,7 @@ const notice: Notice = {
   reversePath: "s@here.example",
   nowMs: 0,
   arrivedMs: 0,
-  failures: [{ forwardPath: "a@b", status: "1.1", text: "plain\n" }],
+  recipients: [{ forwardPath: "a@b", status: "1.1", text: "plain\n" }],
   omitted: 0,
   headerOnlyOver: undefined,
 };
@@ -55,7 +55,7 @@ const mime = { boundary: "=_random", messageId: "1@mx.example", eightBit: false 
 const trace = { helo: "a", protocol: "ESMTP", address: "192.0.2.1", by: "mx.example", nowMs: 0 } as const;
 const failing = (text: string, forwardPath = "a@b"): Notice => ({
   ...notice,
-  failures: [{ forwardPath, status: "1.1", text }],
+  recipients: [{ forwardPath, status: "1.1", text }],
 });
 const fieldNames = (text: string): string[] => [...text.matchAll(/^([!-9;-~]+):/gm)].map(([, name = ""]) => name);
 const headerOf = (text: string): string => text.slice(0, text.indexOf("\n\n"));

@@ -76,7 +76,7 @@ export async function composeBounce(
     reversePath: returned,
     nowMs,
     arrivedMs: message.arrivedMs,
-    failures: failures.map(({ forwardPath, status, text }) => ({ forwardPath, status: status as Status, text })),
+    recipients: failures.map(({ forwardPath, status, text }) => ({ forwardPath, status: status as Status, text })),
     omitted,
     headerOnlyOver: headerOnly ? settings.bouncemaxbytes : undefined,
   };

@@ -12,7 +12,7 @@ const notice: Notice = {
   reversePath: "a b@example.org",
   nowMs: 810_362_814_000,
   arrivedMs: 810_362_000_000,
-  failures: [
+  recipients: [
     {
       forwardPath: "user@far.org",
       status: "1.1",
@@ -79,7 +79,7 @@ Return-Path: <>
 });
 
 test("composeQsbmf() says when only the header follows, and when addresses are left out", () => {
-  const { prefix } = composeQsbmf({ ...notice, failures: [], headerOnlyOver: 50_000, omitted: 3 });
+  const { prefix } = composeQsbmf({ ...notice, recipients: [], headerOnlyOver: 50_000, omitted: 3 });
   assert.match(
     prefix,
     /work out\.\nThe message is longer than 50000 octets: only its header comes back\.\n3 more addr/,
@@ -99,8 +99,8 @@ const paragraphs = [
 ];
 for (const { name, report, paragraph } of paragraphs) {
   test(`§17.216 noticeText() ${name}`, () => {
-    const failures = [{ forwardPath: "u@d", status: "0.0", text: report }] as const;
-    assert.ok(noticeText({ ...notice, failures }).endsWith(`out.\n\n${paragraph}`));
+    const recipients = [{ forwardPath: "u@d", status: "0.0", text: report }] as const;
+    assert.ok(noticeText({ ...notice, recipients }).endsWith(`out.\n\n${paragraph}`));
   });
 }
 
@@ -143,11 +143,72 @@ Return-Path: <"a b"@example.org>
 });
 
 test("composeDsn() declares 8-bit messages, bare headers, and keeps its own text in ASCII", () => {
-  const failures = [{ forwardPath: "\xe4@d", status: "1.1", text: `\xe4 ${"x".repeat(2_000)}` }] as const;
+  const recipients = [{ forwardPath: "\xe4@d", status: "1.1", text: `\xe4 ${"x".repeat(2_000)}` }] as const;
   const mime = { boundary: "=_b", messageId: "m@h", eightBit: true };
-  const { prefix } = composeDsn({ ...notice, failures, headerOnlyOver: 1 }, mime);
+  const { prefix } = composeDsn({ ...notice, recipients, headerOnlyOver: 1 }, mime);
   assert.match(prefix, /boundary="=_b"\nContent-Transfer-Encoding: 8bit\n\n--=_b/);
   assert.match(prefix, /Content-Type: text\/rfc822-headers\nContent-Transfer-Encoding: 8bit\n\nReturn-Path/);
   assert.match(prefix, /Final-Recipient: rfc822; "\?"@d\n/);
   assert.match(prefix, /Diagnostic-Code: x-postern; \? x{898}\n/);
+});
+
+const told = [
+  { action: "delivered", subject: "delivery notice", says: "Your message was delivered to", status: "2.0.0" },
+  { action: "relayed", subject: "delivery notice", says: "passed on to a server that does not", status: "2.0.0" },
+  { action: "expanded", subject: "delivery notice", says: "sent on to several others", status: "2.0.0" },
+  { action: "delayed", subject: "delay notice", says: "I try again until 6 Sep 1995 04:46:54 -0000.", status: "4.0.0" },
+] as const;
+for (const { action, subject, says, status } of told) {
+  test(`composeDsn() tells of what was ${action}, in a form nobody takes for a bounce`, () => {
+    const originalRecipient = "rfc822;old+40far.org";
+    const recipients = [{ forwardPath: "u@far.org", status: "0.0", text: "", originalRecipient }] as const;
+    const late = action === "delayed" ? { retryUntilMs: notice.nowMs } : {};
+    const asked = { ...notice, action, recipients, headerOnlyOver: 0, envelopeId: "QQ+2B1", ...late };
+    const { prefix } = composeDsn(asked, { boundary: "=_b", messageId: "m@h", eightBit: false });
+    assert.match(prefix, new RegExp(`^Subject: ${subject}$`, "m"));
+    assert.ok(prefix.replaceAll("\n", " ").includes(says), prefix);
+    assert.doesNotMatch(prefix, /^Hi\. This is/m);
+    assert.ok(
+      prefix.includes(`
+Original-Envelope-Id: QQ+1
+Reporting-MTA: dns; mx.example.net
+Arrival-Date: 6 Sep 1995 04:33:20 -0000
+
+Original-Recipient: rfc822; old@far.org
+Final-Recipient: rfc822; u@far.org
+Action: ${action}
+Status: ${status}
+${action === "delayed" ? "Will-Retry-Until: 6 Sep 1995 04:46:54 -0000\n" : ""}
+--=_b
+`),
+      prefix,
+    );
+  });
+}
+
+test("composeDsn() leaves out an ENVID and an ORCPT that are none, and shows one that is no xtext as it came", () => {
+  const recipients = ["no type", "rfc822;a+4 b\nX: y", "utf-8;\\x{E4}@d"].map((originalRecipient) => {
+    return { forwardPath: "u@d", status: "1.1", text: "", originalRecipient } as const;
+  });
+  const { prefix } = composeDsn(
+    { ...notice, recipients, envelopeId: "a b" },
+    { boundary: "=_b", messageId: "m@h", eightBit: false },
+  );
+  assert.doesNotMatch(prefix, /Original-Envelope-Id/);
+  const originals = prefix.match(/^Original-Recipient: .*$/gm);
+  assert.deepEqual(originals, ["Original-Recipient: rfc822; a+4 b X: y", "Original-Recipient: utf-8; \\x{E4}@d"]);
+});
+
+test("composeDsn() writes UTF-8 where it is, and only there, when the message needed SMTPUTF8", () => {
+  const utf8 = Buffer.from("jürgen@düren.example").toString("latin1");
+  const recipients = [
+    { forwardPath: utf8, status: "1.1", text: `no ${utf8}` },
+    { forwardPath: "\xe4@d", status: "1.1", text: "\xff" },
+  ] as const;
+  const mime = { boundary: "=_b", messageId: "m@h", eightBit: false, utf8: true };
+  const { prefix } = composeDsn({ ...notice, recipients, headerOnlyOver: 0 }, mime);
+  assert.ok(prefix.includes(`Diagnostic-Code: x-postern; no ${utf8}\n`));
+  assert.match(prefix, /Final-Recipient: utf-8; "j\xc3\xbcrgen"@d\xc3\xbcren\.example\n/);
+  assert.match(prefix, /Final-Recipient: rfc822; "\?"@d\n/);
+  assert.match(prefix, /\nContent-Type: message\/global-headers\nContent-Transfer-Encoding: 8bit\n\nReturn-Path/);
 });

@@ -145,7 +145,7 @@ const notice: Notice = {
   reversePath: "s@example.org",
   nowMs: 0,
   arrivedMs: 0,
-  failures: [
+  recipients: [
     { forwardPath: 'a "b@far.org', status: "1.1", text: "Remote host said: 550 5.1.1 no\n\nsuch user\n" },
     { forwardPath: "late@far.org", status: "4.7", text: "late\n" },
     { forwardPath: "mute@far.org", status: "0.0", text: "" },

@@ -129,7 +129,7 @@ function bounceOf(
     reversePath: stripVerp(reversePath),
     nowMs,
     arrivedMs: bornMs,
-    failures: failures.map((failure) => ({ ...failure, status: "0.0" })),
+    recipients: failures.map((failure) => ({ ...failure, status: "0.0" })),
     omitted: 0,
     headerOnlyOver: undefined,
   });

@@ -20,18 +20,21 @@ const anyNotice = (source: Source): Notice => ({
   reversePath: source.oneIn(3) ? "" : "s@example.org",
   nowMs: 0,
   arrivedMs: 0,
-  failures: source.list(5, () => ({
+  recipients: source.list(5, () => ({
     forwardPath: mutated(source, addresses) || "u@d",
     status: "1.1",
     text: mutated(source, reports),
+    originalRecipient: source.pick(["", "rfc822;a+40b", "utf-8;x", mutated(source, addresses)]),
   })),
+  action: source.pick(["failed", "delayed"]),
   omitted: source.below(3),
   headerOnlyOver: source.oneIn(2) ? 9 : undefined,
 });
 
 const compose = (source: Source, notice: Notice): string => {
-  const mime = { boundary: "=_b", messageId: "m@h", eightBit: source.oneIn(2) };
-  const { prefix, suffix } = source.oneIn(2) ? composeDsn(notice, mime) : composeQsbmf(notice);
+  const mime = { boundary: "=_b", messageId: "m@h", eightBit: source.oneIn(2), utf8: source.oneIn(3) };
+  const isDsn = notice.action === "delayed" || source.oneIn(2); // qmail's form is for failures
+  const { prefix, suffix } = isDsn ? composeDsn(notice, mime) : composeQsbmf(notice);
   return `${prefix}Subject: x\n\n${source.text(["<a@b>:\n", "\n", "--=_b\n", "text"])}${suffix}`;
 };
 
@@ -42,8 +45,8 @@ const written: Row = {
     const notice = anyNotice(source);
     const { form, recipients } = parseBounce(Buffer.from(compose(source, notice), "latin1"), { recipient: "s@h" });
     assert.notEqual(form, "none");
-    assert.equal(recipients.length, notice.failures.length);
-    for (const { action } of recipients) assert.equal(action, "failed");
+    assert.equal(recipients.length, notice.recipients.length);
+    for (const { action } of recipients) assert.equal(action, notice.action);
   },
 };
 
