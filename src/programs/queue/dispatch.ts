@@ -6,6 +6,7 @@ import {
   bodyEnd,
   brokeOff,
   deliver,
+  deliverOptions,
   deliveryBodyType,
   deliveryCredit,
   deliveryWindowOctets,
@@ -13,16 +14,19 @@ import {
   expandsVerp,
   forward,
   maxReportOctets,
+  relayed,
   report,
   settled,
 } from "../../protocol/wire/delivery.ts";
 import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
+import { noOptions } from "../../protocol/wire/submission.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
 import { chunkOctets, messageOctets } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import { pause } from "./clock.ts";
 import type { Core } from "./core.ts";
-import type { Forward, Reported, Settler } from "./settle.ts";
+import { gather, type Material, mayBeReported } from "./reports.ts";
+import type { Forward, NextHop, Reported, Settler } from "./settle.ts";
 
 /** A program that delivers. */
 interface Peer {
@@ -42,7 +46,9 @@ interface Running {
   /** Log numbers, one for each recipient. */
   readonly logNumbers: readonly number[];
   readonly reports: Map<number, Reported>;
+  /** For the next report. */
   forwards: Forward[];
+  nextHop: NextHop | undefined;
   heldOctets: number;
   /** Octets of body that may be sent now, and those that were sent. */
   credit: number;
@@ -121,6 +127,7 @@ export class Dispatch {
       logNumbers: entries.map((entry) => this.#logStart(entry)),
       reports: new Map(),
       forwards: [],
+      nextHop: undefined,
       heldOctets: 0,
       credit: deliveryWindowOctets,
       sent: 0,
@@ -130,6 +137,8 @@ export class Dispatch {
     const stream = nextStream(peer);
     peer.streams.set(stream, running);
     peer.channel?.send(this.#encodeDeliver(stream, running));
+    const isAsked = active.message.options !== undefined || entries.some(({ dsn }) => dsn);
+    if (isAsked && channel === "remote") peer.channel?.send(encodeOptions(stream, running));
     this.#sendBody(peer, stream, running);
   }
 
@@ -225,6 +234,9 @@ export class Dispatch {
         // Only the user's own deliveries make mail; who talks to the network has none to give.
         if (peer.channelName !== "local" || !hold(peer, running, frame.payload)) return "broken";
         return onForward(running, frame.payload);
+      case relayed.type:
+        if (peer.channelName !== "remote" || !hold(peer, running, frame.payload)) return "broken";
+        return onRelayed(running, frame.payload);
       case report.type:
         return hold(peer, running, frame.payload) ? onReport(running, frame.payload) : "broken";
       case ended.type: {
@@ -254,21 +266,31 @@ export class Dispatch {
     return undefined;
   }
 
+  /** While it is found out what reports say, the delivery is not over: nothing else can happen to its recipients. */
   #end(running: Running, reached: number, whenWritten: () => void): void {
-    const { delivery, active, entries, logNumbers, reports } = running;
     running.ended = true;
-    const results = entries.map((entry, at) => ({
-      entry,
-      logNumber: logNumbers[at] ?? 0,
-      reported: reports.get(entry.number) ?? { ...noReport, forwards: [] },
-    }));
+    const results = resultsOf(running);
+    const settle = (material?: Material) => this.#settle(running, reached, results, whenWritten, material);
+    if (mayBeReported(this.#core, running.active, results)) {
+      void gather(this.#core, running.active, results).then(settle);
+    } else settle();
+  }
+
+  #settle(
+    running: Running,
+    reached: number,
+    results: readonly Ended[],
+    whenWritten: () => void,
+    material?: Material,
+  ): void {
+    const { delivery, active, entries } = running;
     for (const entry of entries) entry.running = false;
     const untried = results.filter(({ entry }) => isUntried(running, entry));
     for (const { logNumber } of untried) {
       this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: oneByOne });
     }
     const tried = results.filter((result) => !untried.includes(result));
-    this.#settler.settle(active, delivery.startedMs, tried, whenWritten);
+    this.#settler.settle(active, delivery.startedMs, tried, whenWritten, material);
     const back = this.#again(active, untried);
     const answered = reached === expandsVerp ? 1 : reached;
     this.#core.step({ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp });
@@ -316,6 +338,31 @@ export class Dispatch {
   }
 }
 
+interface Ended {
+  readonly entry: Entry;
+  readonly logNumber: number;
+  readonly reported: Reported;
+}
+
+const resultsOf = ({ entries, logNumbers, reports }: Running): readonly Ended[] =>
+  entries.map((entry, at) => ({
+    entry,
+    logNumber: logNumbers[at] ?? 0,
+    reported: reports.get(entry.number) ?? { ...noReport, forwards: [] },
+  }));
+
+function encodeOptions(stream: number, { active, entries }: Running): Buffer {
+  const { envelopeId, ret, flags, priority } = active.message.options ?? noOptions;
+  return deliverOptions.encode(stream, {
+    envelopeId,
+    ret,
+    flags,
+    priority,
+    notify: entries.map(({ dsn }) => dsn?.notify ?? 0),
+    originalRecipients: entries.map(({ dsn }) => dsn?.originalRecipient ?? ""),
+  });
+}
+
 function nextStream(peer: Peer): number {
   do peer.lastStream = (peer.lastStream + 1) % 2 ** 32;
   while (peer.streams.has(peer.lastStream));
@@ -358,7 +405,17 @@ function onReport(running: Running, payload: Buffer): undefined | "broken" {
   if (!fields) return "broken";
   const { number, letter, status, text } = fields;
   if (running.reports.has(number) || !running.entries.some((entry) => entry.number === number)) return "broken";
-  running.reports.set(number, { letter, status, text: text.slice(0, maxReportOctets), forwards: running.forwards });
+  const { forwards, nextHop } = running;
+  const reported = { letter, status, text: text.slice(0, maxReportOctets), forwards, ...(nextHop && { nextHop }) };
+  running.reports.set(number, reported);
   running.forwards = [];
+  running.nextHop = undefined;
+  return undefined;
+}
+
+function onRelayed(running: Running, payload: Buffer): undefined | "broken" {
+  const fields = relayed.decode(payload);
+  if (!fields || running.nextHop || fields.takesDsn > 1 || !isEnvelopeAddress(fields.peer)) return "broken";
+  running.nextHop = { peer: fields.peer, takesDsn: fields.takesDsn === 1 };
   return undefined;
 }

@@ -4,10 +4,12 @@ import type { Event } from "../../protocol/event/event.ts";
 import {
   bodyEnd,
   deliver,
+  deliverOptions,
   deliveryBodyType,
   deliveryCredit,
   ended,
   forward,
+  relayed,
   report,
   settled,
 } from "../../protocol/wire/delivery.ts";
@@ -162,10 +164,11 @@ export class Submitter extends FakePeer {
     const { notify = 0, originalRecipient = "", reversePath = "sender@example.org", bodyKind = 0, ...rest } = asked;
     const stream = ++this.#stream;
     const forwardPaths = [forwardPath].flat();
+    const pieces = body.match(/[\s\S]{1,50000}/g) ?? [];
     this.send(
       open.encode(stream, {}),
       options.encode(stream, { ...noOptions, ...rest }),
-      encodeFrame(bodyType, stream, Buffer.from(body, "latin1")),
+      ...pieces.map((piece) => encodeFrame(bodyType, stream, Buffer.from(piece, "latin1"))),
       dsnRecipients.encode(stream, {
         forwardPaths,
         notify: forwardPaths.map(() => notify),
@@ -193,6 +196,9 @@ export interface Delivered {
   readonly octets: number;
   readonly numbers: readonly number[];
   readonly forwardPaths: readonly string[];
+  readonly bodyKind: number;
+  /** What was asked for beyond the envelope. */
+  options: ReturnType<typeof deliverOptions.decode>;
   body: string;
   complete: boolean;
   answered: boolean;
@@ -205,6 +211,7 @@ export interface Fate {
   readonly text?: string;
   readonly status?: string;
   readonly reached?: number;
+  readonly relayed?: { readonly peer: string; readonly takesDsn: number };
   readonly forwards?: readonly { reversePath: string; prefix: string; forwardPaths: readonly string[] }[];
 }
 
@@ -234,12 +241,22 @@ export class Deliverer extends FakePeer {
     if (type === deliver.type) {
       const fields = deliver.decode(payload);
       if (fields)
-        this.deliveries.push({ ...fields, stream, body: "", complete: false, answered: false, settled: false });
+        this.deliveries.push({
+          ...fields,
+          stream,
+          options: undefined,
+          body: "",
+          complete: false,
+          answered: false,
+          settled: false,
+        });
       return;
     }
     const delivery = this.deliveries.findLast((other) => other.stream === stream);
     if (!delivery) return;
-    if (type === deliveryBodyType) {
+    if (type === deliverOptions.type) {
+      delivery.options = deliverOptions.decode(payload);
+    } else if (type === deliveryBodyType) {
       delivery.body += payload.toString("latin1");
       const credit = deliveryCredit.encode(stream, { octets: payload.length });
       queueMicrotask(() => this.send(credit));
@@ -260,6 +277,7 @@ export class Deliverer extends FakePeer {
       for (const { reversePath, prefix, forwardPaths } of fate?.forwards ?? []) {
         this.send(forward.encode(delivery.stream, { reversePath, prefix: Buffer.from(prefix), forwardPaths }));
       }
+      if (fate?.relayed) this.send(relayed.encode(delivery.stream, fate.relayed));
       const number = delivery.numbers[at] ?? 0;
       const { letter = "Z", status = "", text = "" } = fate ?? {};
       this.send(report.encode(delivery.stream, { number, letter, status, text }));

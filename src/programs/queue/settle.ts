@@ -1,10 +1,17 @@
-import { isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
+import { isDeepStrictEqual } from "node:util";
+import type { Action, NoticeRecipient } from "../../protocol/bounce/notice.ts";
+import type { Event } from "../../protocol/event/event.ts";
+import { asStatus, isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
-import { bornMs, type Change, type FailedRecipient } from "../../services/storage/storage.ts";
+import { expandVerp } from "../../protocol/verp.ts";
+import { noOptions, notifyFailure, type Options } from "../../protocol/wire/submission.ts";
+import { bornMs, type Change, type Dsn, type FailedRecipient } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import type { Admission, Admissions } from "./admission.ts";
 import { type Composed, composeBounce, readFailures } from "./bounces.ts";
 import type { Core } from "./core.ts";
+import { planNotice, type Told } from "./notices.ts";
+import { isLate, type Material, noticed, passOn, wantsSuccess } from "./reports.ts";
 import { receivedLine } from "./trace.ts";
 
 /** A message that a delivery wants queued. */
@@ -13,8 +20,15 @@ export interface Forward {
   readonly prefix: Uint8Array;
   readonly forwardPaths: string[];
 }
+/** The server that took the message. */
+export interface NextHop {
+  readonly peer: string;
+  /** It reports itself what was asked for. */
+  readonly takesDsn: boolean;
+}
 export interface Reported extends Report {
   readonly forwards: readonly Forward[];
+  readonly nextHop?: NextHop;
 }
 export interface Result {
   readonly entry: Entry;
@@ -28,6 +42,11 @@ interface Settlement {
   readonly changes: Change[];
   readonly failures: (Change & { kind: "failed" })[];
   readonly admissions: Admission[];
+  /** Who is to be reported as delivered, or as late. */
+  readonly successes: NoticeRecipient[];
+  readonly delays: NoticeRecipient[];
+  success: Action;
+  readonly events: Event[];
   /** When those are due again that were put off. */
   readonly due: { readonly channel: ChannelName; readonly nextAttemptMs: number }[];
   /** Some result is final: marks against a repetition may go once it is written. */
@@ -47,18 +66,31 @@ export class Settler {
     this.#admissions = admissions;
   }
 
-  /** `whenFinal` is called once a K or D is on disk. What began later than now began before the clock was set back. */
-  settle(active: Active, beganMs: number, results: readonly Result[], whenFinal: () => void): void {
+  /**
+   * `whenFinal` is called once a K or D is on disk. What began later than now began before the clock was set back.
+   * Without `material` nothing is reported but failure.
+   */
+  settle(
+    active: Active,
+    beganMs: number,
+    results: readonly Result[],
+    whenFinal: () => void,
+    material?: Material,
+  ): void {
     if (results.length === 0) return;
-    const settlement: Settlement = { changes: [], failures: [], admissions: [], due: [], final: false };
+    const settlement = newSettlement();
     const startedMs = Math.min(beganMs, this.#core.clock.wallMs());
     const { queuelifetime } = this.#core.settings;
     const last = this.#core.trustsAges && isExpired(bornMs(active.message), startedMs, queuelifetime);
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       const queued = this.#take(active, entry, verdict, reported, settlement);
+      if (verdict.kind === "deferred" && isLate(this.#core, active, entry, startedMs)) {
+        settlement.delays.push({ ...noticed(entry, verdict.text), status: asStatus(reported.status) });
+      }
       if (logNumber !== undefined) this.#log(logNumber, verdict, queued);
     }
+    if (material && !active.deleted) this.#report(active, settlement, material);
     this.#write(active, settlement, whenFinal);
     for (const { entry } of results) this.#core.active.remove(active, entry.number);
   }
@@ -80,18 +112,14 @@ export class Settler {
   }
 
   /** The ids of the messages that are to be queued with it. */
-  #take(active: Active, entry: Entry, verdict: Verdict, { forwards }: Reported, to: Settlement): readonly number[] {
+  #take(active: Active, entry: Entry, verdict: Verdict, reported: Reported, to: Settlement): readonly number[] {
     const { message, number, channel } = entry;
     switch (verdict.kind) {
       case "delivered":
         active.remaining--;
         to.final = true;
         to.changes.push({ kind: "delivered", message, number });
-        return (active.deleted ? [] : forwards).map((forward) => {
-          const id = this.#core.storage.nextId();
-          to.admissions.push(this.#forward(active, id, forward));
-          return id;
-        });
+        return this.#delivered(active, entry, reported, to);
       case "deferred": {
         const { attempts, nextAttemptMs, text } = verdict;
         to.changes.push({ kind: "deferred", message, number, attempts, nextAttemptMs, lastReply: text });
@@ -101,10 +129,10 @@ export class Settler {
       case "failed": {
         active.remaining--;
         to.final = true;
-        const forwardPath =
-          channel === "local" ? this.#core.router.stripVirtualPrefix(entry.forwardPath) : entry.forwardPath;
         const { status, text } = verdict;
-        to.failures.push({ kind: "failed", message, number, forwardPath, status, text });
+        if (wantsFailure(entry.dsn)) {
+          to.failures.push({ kind: "failed", message, number, forwardPath: this.#shownPath(entry), status, text });
+        } else to.changes.push({ kind: "delivered", message, number });
         return [];
       }
       default:
@@ -112,21 +140,99 @@ export class Settler {
     }
   }
 
-  /** The message itself again, behind `prefix`: its body is shared, not copied. */
-  #forward({ message }: Active, id: number, { reversePath, prefix, forwardPaths }: Forward): Admission {
+  /** Takes note of a success that is to be reported, and queues what goes on from there. */
+  #delivered(active: Active, entry: Entry, { forwards, nextHop, text }: Reported, to: Settlement): readonly number[] {
+    const sender = expandVerp(active.message.reversePath, entry.forwardPath);
+    const own = forwards.filter(({ reversePath }) => reversePath === sender);
+    const copies = own.reduce((sum, { forwardPaths }) => sum + forwardPaths.length, 0);
+    const { dsn, action } = passOn(entry.dsn, copies);
+    if (action && wantsSuccess(active, entry) && !nextHop?.takesDsn) {
+      const isRelayed = entry.channel === "remote";
+      to.success = isRelayed ? "relayed" : action;
+      // What a local delivery says is for the log.
+      const { forwardPath, ...rest } = noticed(entry, isRelayed ? text : "");
+      const remoteHost = nextHop && { remoteHost: nextHop.peer };
+      to.successes.push({ ...rest, forwardPath: this.#shownPath(entry), ...remoteHost });
+    }
+    return (active.deleted ? [] : forwards).map((forward) => {
+      const id = this.#core.storage.nextId();
+      to.admissions.push(this.#forward(active, id, forward, own.includes(forward) ? { dsn } : undefined));
+      return id;
+    });
+  }
+
+  #shownPath({ channel, forwardPath }: Entry): string {
+    return channel === "local" ? this.#core.router.stripVirtualPrefix(forwardPath) : forwardPath;
+  }
+
+  /** Tells of success and of delay, in messages that are written with the results they are about. */
+  #report(active: Active, settlement: Settlement, material: Material): void {
+    const { successes, delays, success, changes } = settlement;
+    if (successes.length > 0)
+      this.#notify(active, settlement, material, { action: success, recipients: successes, omitted: 0 });
+    if (delays.length === 0) return;
+    active.warned = true;
+    changes.push({ kind: "warned", message: active.message.id });
+    const retryUntilMs = bornMs(active.message) + this.#core.settings.queuelifetime * 1_000;
+    const others = material.waiting.map((waiting) => noticed(waiting, waiting.lastReply));
+    const { omitted } = material;
+    this.#notify(active, settlement, material, {
+      action: "delayed",
+      recipients: [...delays, ...others],
+      omitted,
+      retryUntilMs,
+    });
+  }
+
+  #notify(
+    { message }: Active,
+    { admissions, events }: Settlement,
+    { header }: Material,
+    told: Omit<Told, "copy">,
+  ): void {
+    const { id, admission } = planNotice(this.#core, this.#admissions, message, {
+      ...told,
+      copy: { header },
+    });
+    admissions.push(admission);
+    events.push({ event: "report", message: message.id, report: id, action: told.action });
+  }
+
+  /**
+   * The message itself again, behind `prefix`: its body is shared, not copied. `asked`: it goes on in the name of its
+   * sender, who may want to hear of it.
+   */
+  #forward(
+    { message }: Active,
+    id: number,
+    { reversePath, prefix, forwardPaths }: Forward,
+    asked: { readonly dsn: Dsn | undefined } | undefined,
+  ): Admission {
     const arrivedMs = this.#core.clock.wallMs();
     const received = receivedLine(id, "by local", arrivedMs);
     const { bodyKind, uid, body, bodyOctets, suffix } = message;
     const before = Buffer.concat([received, prefix, message.prefix]);
     const content = { bodyKind, uid, prefix: before, body, bodyOctets, suffix };
-    return this.#admissions.plan({ id, arrivedMs, reversePath, forwardPaths, ...content });
+    const options = forwardedOptions(message.options, asked !== undefined);
+    const { dsn } = asked ?? {};
+    const dsns = new Map(dsn ? forwardPaths.map((_, place) => [place, dsn] as const) : []);
+    return this.#admissions.plan({
+      id,
+      arrivedMs,
+      reversePath,
+      forwardPaths,
+      dsns,
+      ...content,
+      ...(options && { options }),
+    });
   }
 
   #write(active: Active, settlement: Settlement, whenFinal: () => void): void {
-    const { changes, failures, admissions, due, final } = settlement;
+    const { changes, failures, admissions, events, due, final } = settlement;
     if (failures.length > 0) active.failed = true;
     const written = (): void => {
       if (final) whenFinal();
+      for (const event of events) this.#core.log(event);
       for (const admission of admissions) admission.admit();
       // Only now: who looks before finds nothing, and it may be due by the time it is written.
       for (const { channel, nextAttemptMs } of due) this.#core.waits(channel, nextAttemptMs);
@@ -175,4 +281,26 @@ export class Settler {
     this.#end(active, forwarded, written, composed);
     this.#core.active.wrote(active);
   }
+}
+
+const newSettlement = (): Settlement => ({
+  changes: [],
+  failures: [],
+  admissions: [],
+  successes: [],
+  delays: [],
+  success: "delivered",
+  events: [],
+  due: [],
+  final: false,
+});
+
+const wantsFailure = (dsn: Dsn | undefined): boolean => !dsn || dsn.notify === 0 || (dsn.notify & notifyFailure) !== 0;
+
+/** How it is to be handled goes with it; what was asked for reports only in the sender's name; it is held no more. */
+function forwardedOptions(options: Options | undefined, isOwn: boolean): Options | undefined {
+  if (!options) return undefined;
+  const { flags, priority, envelopeId, ret } = options;
+  const kept = { ...noOptions, flags, priority, ...(isOwn && { envelopeId, ret }) };
+  return isDeepStrictEqual(kept, noOptions) ? undefined : kept;
 }

@@ -284,6 +284,12 @@ export const controls = {
     ["queue"],
     "age after which the next failed attempt is the last",
   ),
+  delaywarning: row(
+    integer(0, 0, 31_536_000, "seconds"),
+    ["queue"],
+    "age after which a sender is told, once, that a message still waits, unless NOTIFY says otherwise; 0: only who asked is told, after 4 hours",
+    "0.1",
+  ),
   bouncefrom: row(line("MAILER-DAEMON"), ["queue"], "local part of the sender of bounces"),
   bouncehost: row(line(fromMe), ["queue"], "domain of the sender of bounces"),
   bounceformat: row(

@@ -89,6 +89,8 @@ function renderOther(logged: Other): string {
       return `login: ${renderLogin(logged)}`;
     case "login failure":
       return `login failed: ${renderLogin(logged)}: ${sentence(logged.why)}`;
+    case "report":
+      return `report msg ${logged.message} qp ${logged.report}: ${sanitise(logged.action)}`;
     case "started":
       return `started: pid ${logged.pid}`;
     case "died":

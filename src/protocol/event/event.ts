@@ -31,6 +31,8 @@ export type Event =
       readonly exiting: boolean;
     }
   | { readonly event: "bounce"; readonly message: number; readonly bounce: number }
+  /** Of delivery or delay, to who asked for it (RFC 3461): "delivered", "relayed", "expanded" or "delayed". */
+  | { readonly event: "report"; readonly message: number; readonly report: number; readonly action: string }
   | { readonly event: "triple bounce"; readonly message: number }
   | { readonly event: "end"; readonly message: number }
   | { readonly event: "operator"; readonly action: string; readonly count: number; readonly uid: number }

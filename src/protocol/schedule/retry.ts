@@ -61,4 +61,5 @@ export function judge(report: Report, job: Job, startedMs: number, last: boolean
 export const withLine = (text: string, line: string): string =>
   text === "" || text.endsWith("\n") ? text + line : `${text}\n${line}`;
 
-const asStatus = (status: string): Status => (/^\d{1,3}\.\d{1,3}$/.test(status) ? (status as Status) : "0.0");
+/** A status as a peer gave it, "0.0" for what is none. */
+export const asStatus = (status: string): Status => (/^\d{1,3}\.\d{1,3}$/.test(status) ? (status as Status) : "0.0");
