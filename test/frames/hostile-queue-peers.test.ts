@@ -74,6 +74,11 @@ const deliversBadly: readonly Kind[] = [
       status: source.pick(["", "1.1", "5.0\nSubject: x", "999.999"]),
       text: anyText(source),
     }),
+  (source, stream) =>
+    delivery.relayed.encode(stream, {
+      peer: source.pick(["mx.far.example", "", anyText(source).slice(0, 1_200)]),
+      takesDsn: source.pick([0, 1, source.below(256)]),
+    }),
   (source, stream) => delivery.ended.encode(stream, { reached: source.below(6) }),
   (_, stream) => delivery.settled.encode(stream, {}),
   (_, stream) => delivery.bodyEnd.encode(stream, {}),
