@@ -18,6 +18,7 @@ const certificates = [{ name: "default", ...makeSelfSigned(["localhost"], Date.n
 const folders: readonly { folder: string; control: Readonly<Record<string, string>>; options?: StageOptions }[] = [
   { folder: "plain", control: plainControl },
   { folder: "limits", control: limitsControl },
+  { folder: "relay", control: { ...plainControl, relayclients: "127.0.0.1" } },
   { folder: "lmtp", control: limitsControl, options: { service: "lmtp" } },
   { folder: "recipients", control: { ...limitsControl, maxunknownrecipients: "5", unknownrecipientdelay: "0" } },
   { folder: "tls", control: limitsControl, options: { certificates } },

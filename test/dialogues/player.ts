@@ -30,6 +30,7 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
   const next = async (): Promise<string | undefined> => {
     const line = held ? held.line : await talk.line();
     held = undefined;
+    if (line !== undefined) assert.ok(hasStatus(line), `${basename(file)}: no enhanced status code in ${line}`);
     return line;
   };
   const send = (): void => {
@@ -66,6 +67,11 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
     talk.close();
   }
 }
+
+/** RFC 2034 §4: replies have an enhanced status code of their class, but greetings, and what EHLO, HELO and LHLO get. */
+const hasStatus = (line: string): boolean =>
+  /^3|^220 \S+ (?:ESMTP|LMTP)$|^250[ -][A-Za-z0-9-]+(?: |$)/.test(line) ||
+  /^([245])[0-9]{2}[ -]\1\.[0-9]{1,3}\.[0-9]{1,3} /.test(line);
 
 interface Part {
   readonly number: number;

@@ -84,3 +84,13 @@ for (const { name, wire, answer = taken, codes, taken: messages = [] } of cases)
     });
   }
 }
+
+test("serveSmtp() offers no extension that QMQP has no room for, and ends at BDAT, whose octets are no commands", async () => {
+  const { codes, taken } = await play(
+    "EHLO x\r\nMAIL FROM:<> RET=FULL\r\nMAIL FROM:<>\r\nBDAT 6 LAST\r\nQUIT\r\n",
+    7,
+    done("x"),
+  );
+  assert.match(codes, /^220(?: 250){6,8} 555 250 502 ?$/);
+  assert.deepEqual(taken, []);
+});

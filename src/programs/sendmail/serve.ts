@@ -25,6 +25,7 @@ interface Body {
  * or at what cannot be read in one way only. Keeps one message of at most `rules.maxMessageOctets` in memory.
  */
 export async function serveSmtp({ input, say, rules, handIn }: Serving): Promise<void> {
+  const plain: Rules = { ...rules, isPlain: true }; // QMQP has room for no more
   let session: Session = newSession;
   let body: Body | undefined;
   let kept: Buffer = Buffer.alloc(0);
@@ -39,11 +40,11 @@ export async function serveSmtp({ input, say, rules, handIn }: Serving): Promise
       await say(`${strayLineEnd}\r\n`);
       return "end";
     }
-    const { next, reply } = step(session, parseCommand(line.slice(0, -2)), rules);
+    const { next, reply } = step(session, parseCommand(line.slice(0, -2)), plain, Date.now());
     session = next;
     if (session.at === "data") body = { decode: createDataDecoder(), pieces: [], octets: 0 };
     await say(`${reply}\r\n`);
-    return session.at === "quit" ? "end" : "more";
+    return session.at === "quit" || session.at === "lost" ? "end" : "more";
   };
 
   const data = async (into: Body): Promise<"more" | "end" | undefined> => {

@@ -4,7 +4,7 @@ import { enhancedCode, type Failure, type Outcome, permanent } from "../../proto
 import { type ChunkDecoder, createTextDecoder, takeBinary } from "../../protocol/smtp/chunk.ts";
 import { maxCommandOctets, parseCommand } from "../../protocol/smtp/command.ts";
 import { createDataDecoder, type DataFault } from "../../protocol/smtp/data.ts";
-import { asksUtf8 } from "../../protocol/smtp/parameters.ts";
+import { asksUtf8, binaryMime } from "../../protocol/smtp/parameters.ts";
 import {
   endOfChunk,
   endOfData,
@@ -358,7 +358,7 @@ export class Connection {
   }
 
   #obey(line: string) {
-    const stepped = step(this.#session, parseCommand(line), this.#rules);
+    const stepped = step(this.#session, parseCommand(line), this.#rules, this.#around.nowMs());
     const { next, reply, chunk } = stepped;
     this.#session = next;
     if (next.at === "data") return this.#beginData(reply);
@@ -439,7 +439,7 @@ export class Connection {
 
   #beginChunk({ next, reply }: Step, { octets, last }: { readonly octets: number; readonly last: boolean }): void {
     if (next.at === "chunk") {
-      this.#decodeChunk ??= next.transaction.bodyKind === 2 ? takeBinary : createTextDecoder();
+      this.#decodeChunk ??= next.transaction.bodyKind === binaryMime ? takeBinary : createTextDecoder();
     }
     const decode = next.at === "chunk" ? this.#decodeChunk : undefined;
     this.#phase = { at: "chunk", left: octets, last, reply, decode };

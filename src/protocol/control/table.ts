@@ -231,6 +231,18 @@ export const controls = {
     "pause before the answer to each recipient without a mailbox, from the fourth of a session on",
     "0.1",
   ),
+  maxhold: row(
+    integer(604_800, 0, 31_536_000, "seconds"),
+    ["smtpd"],
+    "longest that a client which may relay can ask for a message to be held (FUTURERELEASE); 0: not offered",
+    "0.1",
+  ),
+  maxpriority: row(
+    integer(4, 0, 9, "of 9"),
+    ["smtpd"],
+    "highest priority that a client which may relay can ask for (MT-PRIORITY); who asks for more gets this",
+    "0.1",
+  ),
   maxhops: row(
     integer(100, 10, 1_000, "lines"),
     ["smtpd", "qmtpd"],

@@ -72,6 +72,8 @@ function rulesOfAll(settings: Settings, ipAddresses: readonly string[], tell: Te
     tls: "none",
     maxMessageOctets: sizeLimit(settings.databytes),
     maxRecipients: settings.maxrecipients,
+    maxHoldSeconds: settings.maxhold,
+    maxPriority: settings.maxpriority,
     mayRelay: false,
     relaySuffix: "",
     queueProgram: settings.qmailqueue || undefined,

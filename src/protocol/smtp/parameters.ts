@@ -1,6 +1,7 @@
 import { isAscii, isUtf8Text } from "../utf8.ts";
 import type { VerpDelimiters } from "../verp.ts";
 import {
+  flagRequireTls,
   flagUtf8,
   noOptions,
   notifyDelay,
@@ -12,6 +13,7 @@ import {
 import { decodeXtext } from "./xtext.ts";
 
 export type BodyKind = 0 | 1 | 2;
+export const binaryMime: BodyKind = 2;
 
 /** What MAIL says after its path. */
 export interface MailParameters {
@@ -23,6 +25,8 @@ export interface MailParameters {
   readonly verp?: VerpDelimiters;
   /** Absent when none was given. */
   readonly options?: Options;
+  /** HOLDFOR and HOLDUNTIL of RFC 4865, not yet in `options`; milliseconds since 1970. */
+  readonly hold?: { readonly forSeconds: number } | { readonly untilMs: number };
 }
 
 /** What RCPT says after its path (RFC 3461 §4.1, §4.2); fields as in the `dsnRecipients` frame. */
@@ -93,6 +97,43 @@ const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string
     },
   ],
   [
+    "REQUIRETLS",
+    (value, draft) => {
+      if (value !== undefined) return "REQUIRETLS has no value";
+      draft.options = { ...noOptions, ...draft.options, flags: (draft.options?.flags ?? 0) | flagRequireTls };
+      return undefined;
+    },
+  ],
+  [
+    "MT-PRIORITY",
+    (value, draft) => {
+      if (value === undefined || !/^(?:-?[1-9]|0)$/.test(value)) return "MT-PRIORITY is a number from -9 to 9";
+      draft.options = { ...noOptions, ...draft.options, priority: Number(value) + noOptions.priority };
+      return undefined;
+    },
+  ],
+  [
+    "HOLDFOR",
+    (value, draft) => {
+      if (value === undefined || !/^[1-9][0-9]{0,8}$/.test(value)) return "HOLDFOR is a number of seconds";
+      if (draft.hold) return "HOLDFOR and HOLDUNTIL exclude each other";
+      draft.options = { ...noOptions, ...draft.options };
+      draft.hold = { forSeconds: Number(value) };
+      return undefined;
+    },
+  ],
+  [
+    "HOLDUNTIL",
+    (value, draft) => {
+      const untilMs = value === undefined ? undefined : parseDateTime(value);
+      if (untilMs === undefined) return "HOLDUNTIL is a time as 2030-01-31T23:59:59Z";
+      if (draft.hold) return "HOLDFOR and HOLDUNTIL exclude each other";
+      draft.options = { ...noOptions, ...draft.options };
+      draft.hold = { untilMs };
+      return undefined;
+    },
+  ],
+  [
     "XVERP",
     (value, draft) => {
       const [before, within, ...more] = value ?? "+=";
@@ -113,6 +154,13 @@ const rets: ReadonlyMap<string, number> = new Map([
   ["HDRS", 2],
 ]);
 const isDelimiter = (text: string | undefined): text is string => text === "-" || text === "+" || text === "=";
+
+/** RFC 3339 in UTC, as RFC 4865 §4 has it. A day that is none, such as the 31st of June, is refused. */
+function parseDateTime(text: string): number | undefined {
+  if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/.test(text)) return undefined;
+  const ms = Date.parse(text);
+  return Number.isSafeInteger(ms) && new Date(ms).toISOString().slice(0, 19) === text.slice(0, 19) ? ms : undefined;
+}
 
 const recipientParameters: ReadonlyMap<string, Take<RecipientParameters>> = new Map<string, Take<RecipientParameters>>([
   [

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { title } from "../../../test/support/title.ts";
+import { noOptions, type Options } from "../wire/submission.ts";
 import { parseCommand } from "./command.ts";
 import { endOfData, newSession, type Rules, type Session, step } from "./session.ts";
+
+const nowMs = Date.UTC(2030, 0, 1);
 
 const rules: Rules = {
   greeting: "mx.example",
   tls: "none",
   maxMessageOctets: 1_000,
   maxRecipients: 2,
+  maxHoldSeconds: 100,
+  maxPriority: 4,
   mayRelay: false,
   relaySuffix: "",
   queueProgram: undefined,
@@ -37,7 +42,7 @@ const dialogues = [
   {
     name: "§17.130 lists its extensions",
     lines: [
-      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250 HELP",
+      "EHLO x -> 250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SMTPUTF8\r\n250-DSN\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-LIMITS RCPTMAX=2\r\n250 HELP",
     ],
   },
   { name: "§17.132 wants MAIL first", lines: ["RCPT TO:<c@here.example> -> 503 5.5.1 MAIL", "DATA -> 503 5.5.1 MAIL"] },
@@ -128,7 +133,7 @@ for (const { name, lines } of dialogues) {
         assert.equal(session.at, expected);
         continue;
       }
-      const { next, reply } = step(session, parseCommand(said), rules);
+      const { next, reply } = step(session, parseCommand(said), rules, nowMs);
       assert.ok(reply.startsWith(expected), `${said}: ${reply}`);
       session = next;
     }
@@ -137,10 +142,10 @@ for (const { name, lines } of dialogues) {
 
 test("§17.138 step() lets relay clients send anywhere, bad senders still not", () => {
   const relaying = { ...rules, mayRelay: true };
-  let session = step(newSession, parseCommand("MAIL FROM:<a@b>"), relaying).next;
-  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^250/);
-  session = step(newSession, parseCommand("MAIL FROM:<bad@sender.example>"), relaying).next;
-  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying).reply, /^550/);
+  let session = step(newSession, parseCommand("MAIL FROM:<a@b>"), relaying, nowMs).next;
+  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying, nowMs).reply, /^250/);
+  session = step(newSession, parseCommand("MAIL FROM:<bad@sender.example>"), relaying, nowMs).next;
+  assert.match(step(session, parseCommand("RCPT TO:<c@else.example>"), relaying, nowMs).reply, /^550/);
 });
 
 const verps = [
@@ -154,7 +159,7 @@ const verps = [
 
 for (const { command, reply, ...taken } of verps) {
   test(`§17.226 step() answers ${reply} to ${command} of a relay client`, () => {
-    const taking = step(newSession, parseCommand(command), { ...rules, mayRelay: true });
+    const taking = step(newSession, parseCommand(command), { ...rules, mayRelay: true }, nowMs);
     assert.equal(taking.reply, reply);
     const { next } = taking;
     const expected = "reversePath" in taken ? taken.reversePath : undefined;
@@ -164,15 +169,15 @@ for (const { command, reply, ...taken } of verps) {
 
 test("§17.226 step() offers XVERP to relay clients and to nobody else", () => {
   const hello = parseCommand("EHLO x");
-  assert.match(step(newSession, hello, { ...rules, mayRelay: true }).reply, /\r\n250-XVERP\r\n/);
-  assert.doesNotMatch(step(newSession, hello, rules).reply, /XVERP/);
-  assert.match(step(newSession, parseCommand("MAIL FROM:<a@b> XVERP"), rules).reply, /^555 5\.5\.4 /);
+  assert.match(step(newSession, hello, { ...rules, mayRelay: true }, nowMs).reply, /\r\n250-XVERP\r\n/);
+  assert.doesNotMatch(step(newSession, hello, rules, nowMs).reply, /XVERP/);
+  assert.match(step(newSession, parseCommand("MAIL FROM:<a@b> XVERP"), rules, nowMs).reply, /^555 5\.5\.4 /);
 });
 
 test("§17.141 step() hands on the whole envelope", () => {
   let session: Session = newSession;
   for (const line of ["EHLO x", "MAIL FROM:<A@B> BODY=8BITMIME", 'RCPT TO:<"c d"@HERE.example>', "DATA"]) {
-    session = step(session, parseCommand(line), rules).next;
+    session = step(session, parseCommand(line), rules, nowMs).next;
   }
   assert.deepEqual(session, {
     at: "data",
@@ -189,7 +194,7 @@ test("step() keeps what was asked with the recipient it was asked for", () => {
     "RCPT TO:<c@else.example> NOTIFY=NEVER",
     "RCPT TO:<d@here.example> NOTIFY=SUCCESS",
   ]) {
-    session = step(session, parseCommand(line), rules).next;
+    session = step(session, parseCommand(line), rules, nowMs).next;
   }
   assert.ok(session.at === "mail");
   assert.equal(session.transaction.options?.envelopeId, "x");
@@ -203,9 +208,72 @@ test("§17.138 step() refuses a bad recipient whoever sends, and adds the suffix
     relaySuffix: "@relay.example",
     isBadRecipient: (to) => to === "no@x.example",
   };
-  const mail = step(newSession, parseCommand("MAIL FROM:<>"), bad).next;
-  const refused = step(mail, parseCommand("RCPT TO:<no@x.example>"), bad);
+  const mail = step(newSession, parseCommand("MAIL FROM:<>"), bad, nowMs).next;
+  const refused = step(mail, parseCommand("RCPT TO:<no@x.example>"), bad, nowMs);
   assert.equal(refused.reply, "550 5.7.1 sorry, that recipient is in my badrcptto list");
-  const { next } = step(refused.next, parseCommand("RCPT TO:<yes@x.example>"), bad);
+  const { next } = step(refused.next, parseCommand("RCPT TO:<yes@x.example>"), bad, nowMs);
   assert.deepEqual(next.at === "mail" && next.transaction.forwardPaths, ["yes@x.example@relay.example"]);
+});
+
+test("step() offers nothing to a client whose messages go where there is no room for it, and takes nothing", () => {
+  const plain = { ...rules, isPlain: true };
+  const hello = step(newSession, parseCommand("EHLO x"), plain, nowMs).reply;
+  assert.doesNotMatch(hello, /DSN|CHUNKING|BINARYMIME|SMTPUTF8/);
+  for (const parameter of ["RET=FULL", "ENVID=a", "SMTPUTF8", "BODY=BINARYMIME"]) {
+    assert.match(step(newSession, parseCommand(`MAIL FROM:<> ${parameter}`), plain, nowMs).reply, /^555 5\.5\.4/);
+  }
+  const begun = step(newSession, parseCommand("MAIL FROM:<> BODY=8BITMIME"), plain, nowMs).next;
+  assert.equal(begun.at, "mail");
+  assert.match(step(begun, parseCommand("RCPT TO:<a@here.example> NOTIFY=NEVER"), plain, nowMs).reply, /^555 5\.5\.4/);
+  assert.equal(step(begun, parseCommand("BDAT 1 LAST"), plain, nowMs).next.at, "lost");
+});
+
+const trusted: Rules = { ...rules, mayRelay: true, tls: "on" };
+const noon = "2030-01-01T00:01:40Z";
+const wishes: readonly (readonly [parameters: string, rules: Rules, reply: string, options?: Partial<Options>])[] = [
+  ["REQUIRETLS", trusted, "250 2.1.0", { flags: 2 }],
+  ["REQUIRETLS SMTPUTF8", { ...rules, tls: "on" }, "250 2.1.0", { flags: 3 }],
+  ["REQUIRETLS", rules, "555 5.5.4"],
+  ["REQUIRETLS=1", trusted, "501 5.5.4"],
+  ["MT-PRIORITY=3", trusted, "250 2.1.0", { priority: 12 }],
+  ["MT-PRIORITY=-9", trusted, "250 2.1.0", { priority: 0 }],
+  ["MT-PRIORITY=9", trusted, "250 2.3.6", { priority: 13 }],
+  ["MT-PRIORITY=0", trusted, "250 2.1.0", { priority: 9 }],
+  ["MT-PRIORITY=3", rules, "555 5.5.4"],
+  ...["", "=", "=10", "=-0", "=+1", "=01", "=1.5"].map((text) => [`MT-PRIORITY${text}`, trusted, "501 5.5.4"] as const),
+  ["HOLDFOR=100", trusted, "250 2.1.0", { holdUntilMs: nowMs + 100_000 }],
+  ["HOLDFOR=101", trusted, "501 5.5.4"],
+  ["HOLDFOR=1", rules, "555 5.5.4"],
+  ["HOLDFOR=1", { ...trusted, maxHoldSeconds: 0 }, "555 5.5.4"],
+  [`HOLDUNTIL=${noon}`, trusted, "250 2.1.0", { holdUntilMs: nowMs + 100_000 }],
+  ["HOLDUNTIL=2030-01-01T00:01:41Z", trusted, "501 5.5.4"],
+  ["HOLDUNTIL=2029-12-31T23:59:59Z", trusted, "250 2.1.0", { holdUntilMs: nowMs - 1_000 }],
+  [`HOLDUNTIL=${noon}`, rules, "555 5.5.4"],
+  [`HOLDFOR=1 HOLDUNTIL=${noon}`, trusted, "501 5.5.4"],
+  ...["", "=", "=0", "=-1", "=1.5", "=9999999999"].map((text) => [`HOLDFOR${text}`, trusted, "501 5.5.4"] as const),
+  ...[
+    "2030-02-30T00:00:00Z",
+    "2030-01-01T24:00:00Z",
+    "2030-01-01t00:00:00z",
+    "2030-01-01T00:00:00+00:00",
+    "now",
+    "",
+  ].map((text) => [`HOLDUNTIL=${text}`, trusted, "501 5.5.4"] as const),
+];
+for (const [parameters, whose, reply, options] of wishes) {
+  test(`step() answers ${reply} to ${parameters} of ${whose.mayRelay ? "a client that may relay" : "a stranger"}`, () => {
+    const taking = step(newSession, parseCommand(`MAIL FROM:<a@b> ${parameters}`), whose, nowMs);
+    assert.ok(taking.reply.startsWith(reply), taking.reply);
+    const got = taking.next.at === "mail" ? taking.next.transaction.options : undefined;
+    assert.deepEqual(got, options && { ...noOptions, ...options });
+  });
+}
+
+test("step() offers REQUIRETLS within TLS, and priorities and holding to clients that may relay", () => {
+  const offered = (whose: Rules): string => step(newSession, parseCommand("EHLO x"), whose, nowMs).reply;
+  const all =
+    /\r\n250-REQUIRETLS\r\n250-MT-PRIORITY\r\n250-FUTURERELEASE 100 2030-01-01T00:01:40Z\r\n250-LIMITS RCPTMAX=2\r\n/;
+  assert.match(offered(trusted), all);
+  assert.doesNotMatch(offered(rules), /REQUIRETLS|PRIORITY|FUTURE/);
+  assert.doesNotMatch(offered({ ...trusted, maxHoldSeconds: 0 }), /FUTURE/);
 });

@@ -5,10 +5,12 @@ import type { Command } from "./command.ts";
 import {
   asksUtf8,
   type BodyKind,
+  binaryMime,
   needsUtf8Reply,
   type RecipientParameters,
   unknownParameterReply,
 } from "./parameters.ts";
+import { grantWishes, type WishRules, wishKeywords } from "./wishes.ts";
 
 /** What the client said of itself. */
 export interface Client {
@@ -44,15 +46,10 @@ export type Session =
   | { readonly at: "lost"; readonly client: Client };
 
 /** What one connection is allowed; fixed while it lasts. */
-export interface Rules {
+export interface Rules extends WishRules {
   /** The first words of the greeting and of some replies, the server's name first. */
   readonly greeting: string;
-  /** Whether STARTTLS may be asked for now. */
-  readonly tls: "none" | "offered" | "on";
   readonly maxMessageOctets: number;
-  readonly maxRecipients: number;
-  /** This client may send to anywhere. */
-  readonly mayRelay: boolean;
   /** The client speaks LMTP (RFC 2033). */
   readonly isLmtp?: boolean;
   /** Added to each recipient of a client that may relay (qmail's RELAYCLIENT), mostly "". */
@@ -96,7 +93,7 @@ export const endOfChunk = (session: Session): Session =>
   session.at === "chunk" ? { ...session, at: "chunks" } : session;
 
 /** Answers one command (RFC 5321 §4.1). Refusals come in qmail's order and leave the session as it is. */
-export function step(session: Session, command: Command, rules: Rules): Step {
+export function step(session: Session, command: Command, rules: Rules, nowMs: number): Step {
   const stay = (reply: string): Step => ({ next: session, reply });
   switch (command.verb) {
     case "HELO":
@@ -105,10 +102,10 @@ export function step(session: Session, command: Command, rules: Rules): Step {
       if ((command.verb === "LHLO") !== (rules.isLmtp ?? false)) return stay(otherProtocol(rules));
       const extended = command.verb !== "HELO";
       const next: Session = { at: "ready", client: { name: command.name, extended } };
-      return { next, reply: extended ? extensions(rules) : `250 ${rules.greeting}` };
+      return { next, reply: extended ? extensions(rules, nowMs) : `250 ${rules.greeting}` };
     }
     case "MAIL":
-      return mail(session, command, rules);
+      return mail(session, command, rules, nowMs);
     case "RCPT":
       return rcpt(session, command, rules);
     case "DATA":
@@ -117,6 +114,7 @@ export function step(session: Session, command: Command, rules: Rules): Step {
       if (session.transaction.bodyKind === binaryMime) return stay("501 5.5.4 BINARYMIME goes by BDAT");
       return { next: { ...session, at: "data" }, reply: "354 go ahead" };
     case "BDAT":
+      if (rules.isPlain) return { next: { at: "lost", client: session.client }, reply: "502 5.5.1 unimplemented" };
       return bdat(session, command);
     case "RSET":
       return { next: endOfData(session), reply: "250 2.0.0 flushed" };
@@ -144,17 +142,14 @@ export function step(session: Session, command: Command, rules: Rules): Step {
 /** RFC 2033 §4.1: neither server may take the other's greeting. */
 const otherProtocol = ({ isLmtp }: Rules): string => `500 5.5.1 this is ${isLmtp ? "LMTP: LHLO" : "SMTP: EHLO"}`;
 
-const extensions = (rules: Rules): string =>
+const extensions = (rules: Rules, nowMs: number): string =>
   [
     `250-${rules.greeting}`,
     "250-PIPELINING",
     `250-SIZE ${rules.maxMessageOctets}`,
     "250-8BITMIME",
     "250-ENHANCEDSTATUSCODES",
-    "250-SMTPUTF8",
-    "250-DSN",
-    "250-CHUNKING",
-    "250-BINARYMIME",
+    ...wishKeywords(rules, nowMs).map((keyword) => `250-${keyword}`),
     ...(rules.tls === "offered" ? ["250-STARTTLS"] : []),
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
@@ -168,7 +163,7 @@ function starttls(session: Session, { tls }: Rules): Step {
   return { next: { at: "starttls", client: session.client }, reply: "220 2.0.0 go ahead" };
 }
 
-function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rules): Step {
+function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rules, nowMs: number): Step {
   if (session.at !== "ready") return { next: session, reply: "503 5.5.1 one MAIL at a time" };
   if (command.sizeOctets > rules.maxMessageOctets) {
     return { next: session, reply: `552 5.3.4 ${tooBig}` };
@@ -177,9 +172,12 @@ function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rule
   const unfit = command.verp && verpFault(path, rules);
   if (unfit) return { next: session, reply: unfit };
   const reversePath = reversePathOf(path, command.verp);
-  const { bodyKind, options } = command;
+  const granted = grantWishes(command, rules, nowMs);
+  if ("refusal" in granted) return { next: session, reply: granted.refusal };
+  const { options, reply = "250 2.1.0 ok" } = granted;
+  const { bodyKind } = command;
   const transaction: Transaction = { reversePath, bodyKind, options, forwardPaths: [], asked: [] };
-  return { next: { at: "mail", client: session.client, transaction }, reply: "250 2.1.0 ok" };
+  return { next: { at: "mail", client: session.client, transaction }, reply };
 }
 
 /** XVERP is for those who may relay: else a stranger could have us send a message of its own to each recipient. */
@@ -198,6 +196,7 @@ function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rule
   if (session.at !== "mail") return refuse(outOfPlace(session));
   const { reversePath, forwardPaths, asked, options } = session.transaction;
   if (isUtf8 && !asksUtf8(options)) return refuse(needsUtf8Reply);
+  if (parameters && rules.isPlain) return refuse(unknownParameterReply);
   // Here and not at MAIL: many clients take a refused MAIL for a temporary trouble.
   if (rules.isBadSender(reversePath)) {
     return refuse("550 5.7.1 sorry, your envelope sender is in my badmailfrom list");
@@ -232,5 +231,4 @@ function bdat(session: Session, { octets, last }: Command & { verb: "BDAT" }): S
 const outOfPlace = (session: Session): string =>
   session.at === "chunks" ? "503 5.5.1 only BDAT goes on with this message" : "503 5.5.1 MAIL first";
 
-const binaryMime = 2;
 export const tooBig = "sorry, that message size exceeds my databytes limit";

@@ -94,6 +94,8 @@ const rules: Rules = {
   tls: "offered",
   maxMessageOctets: 1_000,
   maxRecipients: 3,
+  maxHoldSeconds: 100,
+  maxPriority: 4,
   mayRelay: false,
   relaySuffix: "",
   queueProgram: undefined,
@@ -109,7 +111,7 @@ const session: Row = {
   check(source) {
     let state: Session = newSession;
     for (let count = source.size(30); count > 0; count--) {
-      const { next, reply, chunk } = step(state, parseCommand(mutated(source, commands)), rules);
+      const { next, reply, chunk } = step(state, parseCommand(mutated(source, commands)), rules, 0);
       for (const line of reply.split("\r\n")) assert.match(line, /^[2-5][0-9]{2}[ -][ -~]*$/);
       assert.ok(next.at !== "chunk" || chunk);
       if ("transaction" in next) {

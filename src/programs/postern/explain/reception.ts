@@ -30,9 +30,9 @@ export function explainReception(
     return done({ section: { title, steps, result: "the client is sent away" }, accepted: undefined });
   }
   const utf8 = isAscii(address) && isAscii(sender) ? "" : " SMTPUTF8";
-  const mail = step(newSession, parseCommand(`MAIL FROM:<${quoteAddress(sender)}>${utf8}`), rules);
+  const mail = step(newSession, parseCommand(`MAIL FROM:<${quoteAddress(sender)}>${utf8}`), rules, 0);
   const { next, reply } =
-    mail.next.at === "mail" ? step(mail.next, parseCommand(`RCPT TO:<${quoteAddress(address)}>`), rules) : mail;
+    mail.next.at === "mail" ? step(mail.next, parseCommand(`RCPT TO:<${quoteAddress(address)}>`), rules, 0) : mail;
   const accepted = next.at === "mail" ? next.transaction.forwardPaths[0] : undefined;
   const result = accepted === undefined ? `refused: ${reply}` : `accepted: ${reply}`;
   return done({ section: { title, steps, result }, accepted });
