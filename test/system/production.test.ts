@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { unlessRoot } from "../support/missing.ts";
@@ -84,6 +94,23 @@ test("postern start as root: a user for each program, mail to system accounts as
     const environment = readFileSync(join(home, "environment"), "utf8");
     assert.match(environment, /^EXT=run$/m);
     assert.doesNotMatch(environment, /NODE_OPTIONS/);
+    for (const [args, input] of [
+      [["domain", "add", "accounts.test"], ""],
+      [["user", "add", "joe@accounts.test"], "secret\n"],
+    ] as const) {
+      const { code, stderr } = await runPostern([...args, "--root", root], input);
+      assert.equal(code, 0, stderr);
+    }
+    for (const name of ["accounts.sqlite", "accounts.cdb"]) {
+      const { uid: owner, mode } = statSync(join(root, "var/lib/postern/directory", name));
+      assert.deepEqual([owner, mode & 0o077], [uidOf("postern-directory"), 0], name);
+    }
+    const toAccount = await SmtpClient.open(port);
+    assert.match(await toAccount.message("s@far.test", ["joe@accounts.test"], "Subject: x\n\nbody\n"), /^250 /);
+    await toAccount.quit();
+    const mailbox = join(root, "var/lib/postern/mail/accounts.test/joe/Maildir/new");
+    await until("the account's mail", () => existsSync(mailbox) && readdirSync(mailbox).length === 1);
+    assert.equal(statSync(mailbox).uid, uidOf("postern-mail"));
     await until("the virtual mailbox", () => existsSync(join(root, "var/lib/postern/mail/boxes.test/new/Maildir/new")));
   } finally {
     server.kill("SIGTERM");

@@ -13,6 +13,10 @@ const commands = new Map<string, Entry>([
   ["queue", ["look at the queue, and change it", () => import("./queue.ts")]],
   ["log", ["what happened, and what happens", () => import("./log.ts")]],
   ["config", ["read, change and check control files", () => import("./config.ts")]],
+  ["domain", ["domains whose mailboxes are accounts", () => import("./domain.ts")]],
+  ["user", ["users: their passwords, quotas, rights", () => import("./user.ts")]],
+  ["alias", ["addresses whose mail goes to others", () => import("./alias.ts")]],
+  ["app-password", ["passwords for one program or device", () => import("./app-password.ts")]],
   ["explain", ["where mail for an address goes, and why", () => import("./explain.ts")]],
   ["import", ["take over a qmail: its files and its queue", () => import("./import.ts")]],
   ["newu", ["make users/cdb from users/assign", () => import("./newu.ts")]],
@@ -22,10 +26,10 @@ const commands = new Map<string, Entry>([
 
 const help = (): string => `usage: postern COMMAND [ARGUMENT ...]
 
-${[...commands].map(([name, [summary]]) => `  ${name.padEnd(10)}${summary}`).join("\n")}
-  inject    send a message, its header completed (qmail-inject)
-  sendmail  send a message, as other programs do
-  version   which Postern this is
+${[...commands].map(([name, [summary]]) => `  ${name.padEnd(14)}${summary}`).join("\n")}
+  inject        send a message, its header completed (qmail-inject)
+  sendmail      send a message, as other programs do
+  version       which Postern this is
 
 postern COMMAND --help tells more. --root DIR is the folder of the server that is meant; else POSTERN_ROOT, else the
 system's (/etc/postern), else ./var.`;

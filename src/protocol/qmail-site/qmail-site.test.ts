@@ -59,10 +59,11 @@ test("missingControlNotes() warns of the open relay that a missing rcpthosts was
   );
 });
 
-const ann = { name: "ann", home: "/d/ann" };
-test("parseVpasswd() takes names and homes, with and without a clear password", () => {
-  const text = "ann:$1$x:1:0:Ann:/d/ann:NOQUOTA:secret\nbob:$1$x:1:0:Bob:/d/bob:1000S\n";
-  assert.deepEqual(parseVpasswd(text), { kind: "done", value: [ann, { name: "bob", home: "/d/bob" }] });
+const ann = { name: "ann", home: "/d/ann", hash: "$1$x", quota: "NOQUOTA", clear: "secret" };
+const bob = { name: "bob", home: "/d/bob", hash: "$6$x", quota: "1000S", clear: "" };
+test("parseVpasswd() takes accounts with and without a clear password", () => {
+  const text = "ann:$1$x:1:0:Ann:/d/ann:NOQUOTA:secret\nbob:$6$x:1:0:Bob:/d/bob:1000S\n";
+  assert.deepEqual(parseVpasswd(text), { kind: "done", value: [ann, bob] });
 });
 for (const line of ["ann", "ann:x:1:0:Ann:relative:q", ":x:1:0:Ann:/d:q", "a/b:x:1:0:Ann:/d:q", "a b:x:1:0::/d:q"]) {
   test(`parseVpasswd() refuses ${line}`, () => assert.equal(parseVpasswd(`${line}\n`).kind, "temporary"));
@@ -70,13 +71,11 @@ for (const line of ["ann", "ann:x:1:0:Ann:relative:q", ":x:1:0:Ann:/d:q", "a/b:x
 test("parseVpasswdCdb() takes the same from a cdb", () => {
   const file = writeCdb([["ann", "$1$x:1:0:Ann:/d/ann:NOQUOTA"]]);
   assert.ok(file.kind === "done");
-  assert.deepEqual(parseVpasswdCdb(file.value), { kind: "done", value: [ann] });
+  assert.deepEqual(parseVpasswdCdb(file.value), { kind: "done", value: [{ ...ann, clear: "" }] });
   assert.equal(parseVpasswdCdb(Buffer.from("x")).kind, "temporary");
 });
 test("assignLines() and withAssignLines() add lines before the last", () => {
-  const added = assignLines([ann, { name: "bob", home: "/d/bob" }], { prefix: "d.example", uid: 89, gid: 88 }, (key) =>
-    key.endsWith("-bob"),
-  );
+  const added = assignLines([ann, bob], { prefix: "d.example", uid: 89, gid: 88 }, (key) => key.endsWith("-bob"));
   assert.deepEqual(added, ["=d.example-ann:vpopmail:89:88:/d/ann:::"]);
   assert.equal(withAssignLines("+x:\n.\nignored\n", added), `+x:\n${added[0]}\n.\n`);
   assert.equal(withAssignLines("", []), ".\n");

@@ -1,10 +1,16 @@
 import { readCdb } from "../cdb/read.ts";
 import { done, type Outcome, temporary } from "../outcome.ts";
 
-/** A mailbox of vpopmail. Its password is of no use to us, and is not read. */
+/** A mailbox of vpopmail. */
 export interface VirtualAccount {
   readonly name: string;
   readonly home: string;
+  /** As crypt(3) made it. */
+  readonly hash: string;
+  /** As it stands there: "10485760S,1000C", or "NOQUOTA". */
+  readonly quota: string;
+  /** The password itself, where vpopmail keeps it; else "". */
+  readonly clear: string;
 }
 
 /** Reads the lines of `vpasswd`: name, password, uid, gid, gecos, home, quota, maybe the clear password. */
@@ -40,10 +46,11 @@ function withoutEnd(text: string): string {
 }
 
 function accountOf(line: string): VirtualAccount | undefined {
-  const [name = "", , , , , home = "", ...more] = line.split(":");
+  const [name = "", hash = "", , , , home = "", ...more] = line.split(":");
   if (!/^[^\s:/\0]{1,64}$/.test(name) || !home.startsWith("/") || home.includes("\0") || more.length === 0)
     return undefined;
-  return { name, home };
+  const [quota = "", clear = ""] = more;
+  return { name, home, hash, quota, clear };
 }
 
 /**

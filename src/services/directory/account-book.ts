@@ -4,22 +4,18 @@ import { type Outcome, temporary } from "../../protocol/outcome.ts";
 import type { FindRecord } from "../../protocol/users/accounts-cdb.ts";
 import { errorCode, safeFlags } from "../maildir/file.ts";
 
-const lookAgainAfterMs = 1_000;
 /** Some millions of addresses. */
 const maxOctets = 268_435_456;
 
 /**
- * Looks keys up in accounts.cdb, which is read again when it has changed; that is looked for once a second at most. The
- * file is another program's: no link is followed, nothing waited for. Fails, for now, when it cannot be read.
+ * Looks keys up in accounts.cdb, which is read again when it has changed: mail for a user who was just added must not
+ * bounce. The file is another program's: no link is followed, nothing waited for. Fails, for now, when it cannot be read.
  */
 export function createAccountBook(path: string): FindRecord {
   let version = "";
   let file: Outcome<Buffer> = missing(path, "ENOENT");
-  let lookedMs = Number.NEGATIVE_INFINITY;
 
   const refresh = (): void => {
-    if (performance.now() - lookedMs < lookAgainAfterMs) return;
-    lookedMs = performance.now();
     try {
       const { ino, size, mtimeMs } = statSync(path);
       const current = `${ino} ${size} ${mtimeMs}`;

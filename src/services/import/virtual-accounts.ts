@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { listLines } from "../../protocol/control/parse.ts";
-import type { Outcome } from "../../protocol/outcome.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import {
   assignLines,
   parseVpasswd,
@@ -110,7 +110,7 @@ function domainNotes(
   added: number,
 ): readonly string[] {
   const notes = [
-    `domains/${name}: ${added} of ${accounts.length} accounts become mailboxes, their mail stays where it is; passwords stay in vpasswd: Postern has no accounts with passwords yet`,
+    `domains/${name}: ${added} of ${accounts.length} accounts become mailboxes, their mail stays where it is; their passwords: postern user import --vpopmail`,
   ];
   if (present < accounts.length)
     notes.push(`domains/${name}: ${accounts.length - present} without a Maildir are not taken`);
@@ -125,6 +125,21 @@ function domainNotes(
     );
   }
   return notes;
+}
+
+/** The domains of vpopmail in `folder`, with their accounts. Fails when there are none, or one cannot be read. */
+export function readVpopmail(
+  folder: string,
+): Outcome<readonly { readonly name: string; readonly accounts: readonly VirtualAccount[] }[]> {
+  const domains = findDomains(join(folder, "domains"));
+  if (domains.length === 0) return permanent("5.1", `there are no accounts of vpopmail in ${folder}/domains`);
+  const read: { readonly name: string; readonly accounts: readonly VirtualAccount[] }[] = [];
+  for (const { name, folder: place } of domains) {
+    const accounts = readAccounts(place);
+    if (accounts.kind !== "done") return permanent("5.1", `${place}: ${accounts.text}`);
+    read.push({ name, accounts: accounts.value });
+  }
+  return done(read);
 }
 
 /** In `domains/` and, with many, one folder down: those that hold accounts. */
