@@ -76,6 +76,7 @@ export async function runPlan(plan: Plan): Promise<Result> {
       smtproutes: `:127.0.0.1:${sink.port}\n`,
       timeoutsmtpd: "60\n",
       qmtplisten: `127.0.0.1:${await freePort()}\n`,
+      lmtplisten: `127.0.0.1:${await freePort()}\n`,
       qmqplisten: `127.0.0.1:${await freePort()}\n`,
       qmqpclients: "127.0.0.1\n",
     },

@@ -28,24 +28,61 @@ export interface Entrance {
 const mayHaveIt = "may have the message";
 
 /** Sends the message, and its end if it is to have one; "" for the reply when the connection ended before. */
-async function smtp(port: number, forwardPath: string, body: string, end: string): Promise<Answer> {
-  const client = await SmtpClient.open(port).catch(() => undefined);
-  if (!client) return "unreachable";
-  try {
-    for (const command of [`MAIL FROM:<${sender}>`, `RCPT TO:<${forwardPath}>`, "DATA"]) {
-      if (!/^[23]/.test(await client.command(command))) return "refused";
-    }
+const smtp = (port: number, forwardPath: string, body: string, end: string): Promise<Answer> =>
+  conversation(port, [`MAIL FROM:<${sender}>`, `RCPT TO:<${forwardPath}>`, "DATA"], async (client) => {
     client.send(body);
     await client.drained();
     if (end === "") return "unfinished";
     client.send(end);
-    const reply = await client.reply();
-    if (reply.startsWith("250")) return "acknowledged";
-    return reply === "" || reply.includes(mayHaveIt) ? "doubtful" : "refused";
+    return verdict(await client.reply());
+  });
+
+const verdict = (reply: string): Answer => {
+  if (reply.startsWith("250")) return "acknowledged";
+  return reply === "" || reply.includes(mayHaveIt) ? "doubtful" : "refused";
+};
+
+async function conversation(
+  port: number,
+  commands: readonly string[],
+  message: (client: SmtpClient) => Promise<Answer>,
+): Promise<Answer> {
+  const client = await SmtpClient.open(port).catch(() => undefined);
+  if (!client) return "unreachable";
+  try {
+    for (const command of commands) if (!/^[23]/.test(await client.command(command))) return "refused";
+    return await message(client);
   } finally {
     client.close();
   }
 }
+
+const chunkOctets = 9_000;
+
+/** Sends `octets` of the message by BDAT, in chunks that end within lines; all of it, or an end is never announced. */
+const chunks = (port: number, forwardPath: string, wire: string, octets: number): Promise<Answer> =>
+  conversation(port, ["EHLO load", `MAIL FROM:<${sender}>`, `RCPT TO:<${forwardPath}>`], async (client) => {
+    for (let at = 0; ; at += chunkOctets) {
+      const chunk = wire.slice(at, at + chunkOctets);
+      const isLast = at + chunkOctets >= wire.length;
+      client.send(`BDAT ${chunk.length}${isLast ? " LAST" : ""}\r\n${chunk.slice(0, Math.max(0, octets - at))}`);
+      await client.drained();
+      if (octets < at + chunk.length) return "unfinished";
+      const reply = await client.reply();
+      if (isLast) return verdict(reply);
+      if (!reply.startsWith("250")) return "refused";
+    }
+  });
+
+const byChunks: Pick<Entrance, "send" | "breakOff"> = {
+  send: ({ smtpPort }, forwardPath, text) => chunks(smtpPort, forwardPath, crlf(text), crlf(text).length),
+  breakOff({ smtpPort }, forwardPath, text, share) {
+    const wire = crlf(text);
+    return chunks(smtpPort, forwardPath, wire, Math.floor(share * wire.length));
+  },
+};
+
+const crlf = (text: string): string => text.replace(/\n/g, "\r\n");
 
 const onTheWire = (text: string): string =>
   `${text.replace(/^\./gm, "..").replace(/\n/g, "\r\n")}${text.endsWith("\n") ? "" : "\r\n"}`;
@@ -121,18 +158,20 @@ const submissionAt = ({ root }: Server): NetConnectOpts => ({ path: submissionSo
 /** Where the server listens by a control file of one line. */
 const listening =
   (file: string) =>
-  ({ root }: Server): NetConnectOpts => ({
-    host: "127.0.0.1",
-    port: Number(
-      readFileSync(join(root, "control", file), "latin1")
-        .trim()
-        .split(":")
-        .at(-1),
-    ),
-  });
+  (server: Server): NetConnectOpts => ({ host: "127.0.0.1", port: portOf(file, server) });
+
+const portOf = (file: string, { root }: Server): number =>
+  Number(
+    readFileSync(join(root, "control", file), "latin1")
+      .trim()
+      .split(":")
+      .at(-1),
+  );
 
 export const entrances: readonly Entrance[] = [
   { name: "SMTP", share: 6, ...bySmtp((server) => server.smtpPort) },
+  { name: "BDAT", share: 4, ...byChunks },
+  { name: "LMTP", share: 3, ...bySmtp((server) => portOf("lmtplisten", server)) },
   { name: "submission", share: 6, ...bySmtp((server) => server.submissionPort) },
   { name: "QMQP", share: 6, ...byNetstrings(submissionAt, frameQmqpRequest) },
   { name: "QMQP over TCP", share: 3, ...byNetstrings(listening("qmqplisten"), frameQmqpRequest) },
