@@ -1,6 +1,8 @@
 import type { Socket } from "node:net";
 import type { Event } from "../../protocol/event/event.ts";
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { type AccessSettings, accessFor } from "../../protocol/smtp/access.ts";
+import { type Auth, maxAuthLineOctets, parseResponse, withoutSecret } from "../../protocol/smtp/auth.ts";
 import { type ChunkDecoder, createTextDecoder, takeBinary } from "../../protocol/smtp/chunk.ts";
 import { maxCommandOctets, parseCommand } from "../../protocol/smtp/command.ts";
 import { createDataDecoder, type DataFault } from "../../protocol/smtp/data.ts";
@@ -18,10 +20,11 @@ import {
 } from "../../protocol/smtp/session.ts";
 import { receivedLine, type Trace } from "../../protocol/smtp/trace.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
+import type { DirectoryClient, Login, LoginEnd } from "../../services/directory-client/directory-client.ts";
 import type { WayIn } from "../../services/submission/queue-link.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";
-import { Intake, replyTo } from "./intake.ts";
+import { Intake, printable, replyTo } from "./intake.ts";
 import { type Recipients, replyFor, unknownRecipient } from "./recipients.ts";
 
 /** What all connections share. */
@@ -34,6 +37,7 @@ export interface Surroundings {
   /** The certificates as they are now; `undefined` without any. */
   readonly tls: Contexts | undefined;
   readonly recipients: Recipients;
+  readonly directory: DirectoryClient;
   /** Told of all octets read. */
   readonly reclaim: (octets: number) => void;
   /** Wall clock, milliseconds since 1970. */
@@ -46,6 +50,9 @@ export interface ConnectionTerms {
   readonly number: number;
   readonly address: string;
   readonly rules: Rules;
+  /** Which listener it came by. */
+  readonly service: string;
+  readonly access: AccessSettings;
   /** TLS comes first, before the greeting (RFC 8314 §3). */
   readonly startsWithTls: boolean;
   /** To `queue`, or first to the program that is to see this client's messages. */
@@ -71,7 +78,10 @@ const verdictSeconds = 540;
 /** For the client to read our last reply and close. */
 const lingerSeconds = 5;
 /** `directory` may be on its way back, and ask others in its turn. */
-const recipientSeconds = 10;
+const questionSeconds = 10;
+/** It holds back its answer to who guesses. */
+const loginSeconds = 120;
+const maxFailedLogins = 3;
 /** So many unknown recipients may be typing errors. */
 const errorsForgiven = 3;
 /** For a client to show that it speaks TLS. */
@@ -84,6 +94,8 @@ const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
 export const tooManyUnknown = "421 4.7.1 too many recipients that are not here, try again later";
+const notYours = "553 5.7.1 you may not send as that address";
+const cannotLogIn = "nobody can look up passwords at the moment, try again later";
 const notBehindStartTls = "554 5.5.1 nothing may follow STARTTLS before its reply";
 const wrongLineEnd = permanent("6.11", "lines end in CR LF and in nothing else");
 const strayLineEnd = `550 5.6.11 ${wrongLineEnd.text}`;
@@ -95,7 +107,8 @@ const faults: Readonly<Record<DataFault, Failure>> = {
 
 /**
  * What we are doing. "handshake" leaves the client to TLS; "command", "body" and "chunk" read the client; "queue" waits
- * for `queue` to come back, "verdict" for its answer; "recipient" waits for `directory`, "tarpit" keeps a client from
+ * for `queue` to come back, "verdict" for its answer; "question" and "login" wait for `directory`, the latter for the client
+ * in its turn, "tarpit" keeps a client from
  * asking again at once; "closing" has said its last and drops what comes.
  */
 type Phase =
@@ -109,7 +122,16 @@ type Phase =
       readonly reply: string;
       readonly decode: ChunkDecoder | undefined;
     }
-  | { readonly at: "recipient"; readonly line: string; readonly forget: () => void }
+  /** `unanswered` is what to do when nothing comes. */
+  | { readonly at: "question"; readonly forget: () => void; readonly unanswered: () => void }
+  /** `end` has come, and what it adds for the client was said: an empty response is all that is missing. */
+  | {
+      readonly at: "login";
+      readonly mechanism: string;
+      readonly login: Login | undefined;
+      readonly waitsFor: "directory" | "client";
+      readonly end: LoginEnd | undefined;
+    }
   | { readonly at: "tarpit"; readonly line: string; readonly reply: string }
   /** `then` is the body that was announced before `queue` went, or "354" when that is still to be said. */
   | { readonly at: "queue"; readonly then: Phase | "354"; readonly forget: () => void };
@@ -119,6 +141,7 @@ const verdict: Phase = { at: "verdict" };
 const handshake: Phase = { at: "handshake" };
 const closing: Phase = { at: "closing" };
 
+type LoginPhase = Phase & { readonly at: "login" };
 type ChunkPhase = Phase & { readonly at: "chunk" };
 
 /** One SMTP client. Holds one chunk of input, one turn of replies and what `queue` has no room for; no more. */
@@ -139,6 +162,7 @@ export class Connection {
   #errors = 0;
   #idleCommands = 0;
   #unknownRecipients = 0;
+  #failedLogins = 0;
   #messages = 0;
   #why = "client closed";
   #skippingLine = false;
@@ -156,7 +180,7 @@ export class Connection {
     this.#onClose = onClose;
     this.#deadline = around.seconds + terms.timeoutSeconds;
     const { tls } = around;
-    this.#rules = tls && !terms.startsWithTls ? { ...terms.rules, tls: "offered" } : terms.rules;
+    this.#rules = this.#rulesWith(tls && !terms.startsWithTls ? "offered" : "none");
     if (tls && terms.startsWithTls) {
       socket.on("error", this.#onError);
       this.#shakeHands(tls);
@@ -165,6 +189,13 @@ export class Connection {
       this.#listen();
       this.#greet();
     }
+  }
+
+  /** What the client may do, as long as it has not shown who it is. */
+  #rulesWith(tls: Rules["tls"]): Rules {
+    const { rules, service, address, access } = this.#terms;
+    const way = { service, address, tls, hasExporter: this.#tls?.exporter !== undefined };
+    return { ...rules, tls, access: accessFor(way, access) };
   }
 
   #greet(): void {
@@ -223,7 +254,7 @@ export class Connection {
         this.#tls = session;
         const { protocol, cipher } = session;
         this.#around.log({ event: "tls", connection, protocol, cipher });
-        this.#rules = { ...this.#rules, tls: "on" };
+        this.#rules = this.#rulesWith("on");
         this.#phase = command;
         this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
         this.#listen();
@@ -250,8 +281,11 @@ export class Connection {
         return this.destroy("TLS timeout");
       case "queue":
         return this.#queueStaysAway(this.#phase.then);
-      case "recipient":
-        return this.#answerRecipient(this.#phase.line, replyFor(cannotTell));
+      case "question":
+        return this.#phase.unanswered();
+      case "login":
+        if (this.#phase.waitsFor === "client") return this.#close("421 4.4.2 timeout", "timeout");
+        return this.#endLogin(this.#phase, `454 4.7.0 ${cannotLogIn}`);
       case "tarpit":
         return this.#goOn(this.#phase.line, this.#phase.reply);
       case "verdict":
@@ -289,6 +323,7 @@ export class Connection {
   #canRead(): boolean {
     if (this.#replyUnread) return false;
     const { at } = this.#phase;
+    if (at === "login") return this.#phase.waitsFor === "client";
     return at === "command" || ((at === "body" || at === "chunk") && !this.#intake?.isFull);
   }
 
@@ -302,7 +337,8 @@ export class Connection {
     this.#running = true;
     let advanced = true;
     while (advanced && this.#hasWork() && this.#canRead()) {
-      if (this.#phase.at === "body") advanced = this.#readBody(this.#phase.decode);
+      if (this.#phase.at === "login") advanced = this.#readResponse(this.#phase);
+      else if (this.#phase.at === "body") advanced = this.#readBody(this.#phase.decode);
       else advanced = this.#phase.at === "chunk" ? this.#readChunk(this.#phase) : this.#readCommand();
     }
     this.#running = false;
@@ -334,27 +370,107 @@ export class Connection {
 
   /** False when there is no whole line yet. */
   #readCommand(): boolean {
+    const isAuth = this.#input.length > maxCommandOctets && /^auth /i.test(this.#input.toString("latin1", 0, 5));
+    const line = this.#takeLine(isAuth ? maxAuthLineOctets : maxCommandOctets);
+    if (line === "none") return false;
+    if (line === "long") this.#refuse("", "500 5.5.2 line too long");
+    else if (line !== "stray") this.#obey(line.text);
+    return true;
+  }
+
+  /** The next line without its end. After "stray" the connection is closing. */
+  #takeLine(maxOctets: number): { readonly text: string } | "none" | "long" | "stray" {
     const input = this.#input;
     const lineFeed = input.indexOf(LF);
     if (lineFeed < 0) {
-      if (input.length <= maxCommandOctets) return false;
+      if (input.length <= maxOctets) return "none";
       this.#skippingLine = true;
       this.#input = nothing;
-      return false;
+      return "none";
     }
     this.#input = lineFeed + 1 < input.length ? input.subarray(lineFeed + 1) : nothing;
     this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
-    if (this.#skippingLine || lineFeed >= maxCommandOctets) {
+    if (this.#skippingLine || lineFeed >= maxOctets) {
       this.#skippingLine = false;
-      this.#refuse("", "500 5.5.2 line too long");
-      return true;
+      return "long";
     }
-    if (lineFeed === 0 || input.indexOf(CR) !== lineFeed - 1) {
-      this.#close(strayLineEnd, "stray line end");
-      return true;
+    if (lineFeed > 0 && input.indexOf(CR) === lineFeed - 1) return { text: input.toString("latin1", 0, lineFeed - 1) };
+    this.#close(strayLineEnd, "stray line end");
+    return "stray";
+  }
+
+  #beginLogin({ mechanism, initial }: Auth): void {
+    this.#session = endOfData(this.#session);
+    const { address } = this.#terms;
+    const exporter = this.#tls?.exporter;
+    const begin: LoginPhase = { at: "login", mechanism, login: undefined, waitsFor: "directory", end: undefined };
+    this.#phase = begin;
+    this.#deadline = this.#around.seconds + loginSeconds;
+    const login = this.#around.directory.login(
+      { service: "smtp", mechanism, address, initial, exporter },
+      {
+        onChallenge: (octets) => this.#challenge({ ...begin, login, waitsFor: "client" }, octets),
+        onEnd: (end) => this.#takeLoginEnd(mechanism, end),
+      },
+    );
+    if (this.#phase === begin) this.#phase = { ...begin, login };
+  }
+
+  #challenge(phase: LoginPhase, octets: Buffer): void {
+    this.#phase = phase;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
+    this.#reply(`334 ${octets.toString("base64")}`);
+    this.#run();
+  }
+
+  /** False when there is no whole line yet. */
+  #readResponse(phase: LoginPhase): boolean {
+    const line = this.#takeLine(maxAuthLineOctets);
+    if (line === "none" || line === "stray") return line === "stray";
+    const response = line === "long" ? { reply: "500 5.5.6 line too long" } : parseResponse(line.text);
+    if ("reply" in response) this.#endLogin(phase, response.reply);
+    else if (phase.end) {
+      if (response.octets.length === 0) this.#admit(phase.mechanism, phase.end.account);
+      else this.#endLogin(phase, "501 5.5.2 an empty response is expected");
+    } else {
+      this.#phase = { ...phase, waitsFor: "directory" };
+      this.#deadline = this.#around.seconds + loginSeconds;
+      phase.login?.respond(response.octets);
     }
-    this.#obey(input.toString("latin1", 0, lineFeed - 1));
     return true;
+  }
+
+  #takeLoginEnd(mechanism: string, end: LoginEnd) {
+    const over: LoginPhase = { at: "login", mechanism, login: undefined, waitsFor: "client", end };
+    switch (end.letter) {
+      case "K":
+        // What success brings with it goes as a challenge, which has an empty answer (RFC 4954 §4).
+        return end.additional.length > 0 ? this.#challenge(over, end.additional) : this.#admit(mechanism, end.account);
+      case "D":
+        return this.#endLogin(over, `535 5.7.8 ${printable(end.text)}`);
+      case "Z":
+        return this.#endLogin(over, `454 4.7.0 ${printable(end.text)}`);
+      default:
+        return end.letter satisfies never;
+    }
+  }
+
+  #admit(mechanism: string, account: string): void {
+    const { number: connection } = this.#terms;
+    this.#around.log({ event: "authenticated", connection, account, mechanism });
+    this.#rules = { ...this.#rules, mayRelay: true, access: { ...this.#rules.access, mechanisms: [], account } };
+    this.#phase = command;
+    this.#goOn("", "235 2.7.0 welcome");
+  }
+
+  /** The client is not who it said, or did not say it. */
+  #endLogin({ mechanism }: LoginPhase, reply: string) {
+    if (reply.startsWith("535") && ++this.#failedLogins >= maxFailedLogins) {
+      this.#logRefusal(`AUTH ${mechanism}`, reply);
+      this.#reply(reply);
+      return this.#close("421 4.7.0 too many failed logins", "too many failed logins");
+    }
+    this.#goOn(`AUTH ${mechanism}`, reply);
   }
 
   #obey(line: string) {
@@ -363,6 +479,7 @@ export class Connection {
     this.#session = next;
     if (next.at === "data") return this.#beginData(reply);
     if (next.at === "starttls") return this.#startTls();
+    if (next.at === "auth") return this.#beginLogin(next.auth);
     if (next.at === "quit") return this.#close(reply, "quit");
     if (next.at === "lost") {
       this.#logRefusal(line, reply);
@@ -377,6 +494,7 @@ export class Connection {
     if (stepped.recipient !== undefined && this.#around.recipients.isInDoubt(stepped.recipient)) {
       return this.#askRecipient(line, stepped.recipient);
     }
+    if (stepped.sender !== undefined) return this.#askSender(line, stepped.sender, reply);
     if (reply.startsWith("2")) this.#reply(reply);
     else this.#refuse(line, reply);
   }
@@ -390,8 +508,27 @@ export class Connection {
       this.#answerRecipient(line, replyFor(answer));
     });
     if (answered) return;
-    this.#phase = { at: "recipient", line, forget };
-    this.#deadline = this.#around.seconds + recipientSeconds;
+    this.#await(forget, () => this.#answerRecipient(line, replyFor(cannotTell)));
+  }
+
+  /** Nothing is read until the answer comes. */
+  #await(forget: () => void, unanswered: () => void): void {
+    this.#phase = { at: "question", forget, unanswered };
+    this.#deadline = this.#around.seconds + questionSeconds;
+  }
+
+  /** May the account send as this reverse-path? `taken` is the reply if so. */
+  #askSender(line: string, reversePath: string, taken: string): void {
+    const { account = "" } = this.#rules.access;
+    let answered = false;
+    const answer = (value: number) => {
+      answered = true;
+      if (value === 1) return this.#goOn(line, taken);
+      this.#session = endOfData(this.#session);
+      this.#goOn(line, value === 2 ? notYours : "451 4.3.0 cannot tell whether that address is yours, try again later");
+    };
+    const forget = this.#around.directory.askSender(account, reversePath, answer);
+    if (!answered) this.#await(forget, () => answer(cannotTell));
   }
 
   /** `reply` is "" when the recipient may come. */
@@ -555,7 +692,7 @@ export class Connection {
     if (!this.#session.client.extended) return "SMTP";
     const isUtf8 = this.#isUtf8;
     const protocol = this.#rules.isLmtp ? (isUtf8 ? "UTF8LMTP" : "LMTP") : isUtf8 ? "UTF8SMTP" : "ESMTP";
-    return `${protocol}${this.#tls ? "S" : ""}`;
+    return `${protocol}${this.#tls ? "S" : ""}${this.#rules.access.account === undefined ? "" : "A"}`;
   }
 
   /**
@@ -605,7 +742,8 @@ export class Connection {
 
   /** Goes to another phase; what only the old one needed is let go. */
   #leave(next: Phase): Phase {
-    if (this.#phase.at === "queue" || this.#phase.at === "recipient") this.#phase.forget();
+    if (this.#phase.at === "queue" || this.#phase.at === "question") this.#phase.forget();
+    if (this.#phase.at === "login" && next.at !== "login") this.#phase.login?.cancel();
     // Not while its verdict is due: it may be on disk already, and the log is to say so.
     if (next.at === "closing" && this.#phase.at !== "verdict" && this.#phase.at !== "closing") this.#intake?.abandon();
     return next;
@@ -617,7 +755,7 @@ export class Connection {
       event: "refusal",
       connection: number,
       address,
-      command: line.slice(0, maxLoggedOctets),
+      command: withoutSecret(line).slice(0, maxLoggedOctets),
       reply,
     });
   }

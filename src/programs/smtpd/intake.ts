@@ -101,11 +101,14 @@ export class Intake {
 
 const maxReplyTextOctets = 400;
 
+/** A text of another program as it may stand in a reply. */
+export const printable = (text: string): string => text.slice(0, maxReplyTextOctets).replace(/[^ -~]/g, "?");
+
 /** The reply to the final dot. */
 export function replyTo(verdict: Outcome<number>, nowMs: number): string {
   if (verdict.kind === "done") return `250 2.0.0 ok ${Math.floor(nowMs / 1000)} qp ${verdict.value}`;
   const code =
     verdict.status === "3.4" && verdict.kind === "permanent" ? 552 : verdict.kind === "permanent" ? 554 : 451;
-  const text = verdict.text.slice(0, maxReplyTextOctets).replace(/[^ -~]/g, "?");
+  const text = printable(verdict.text);
   return `${code} ${enhancedCode(verdict)} ${text}`;
 }

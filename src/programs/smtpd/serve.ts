@@ -86,6 +86,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       return tls;
     },
     recipients,
+    directory,
     nowMs: Date.now,
     log,
   };
@@ -112,6 +113,8 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
         number,
         address,
         rules: service === "lmtp" ? { ...rules, isLmtp: true } : rules,
+        service,
+        access: settings,
         startsWithTls,
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,

@@ -4,6 +4,7 @@ import { createClientRules } from "../network/client-rules.ts";
 import { createNetworks } from "../network/network.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
 import { parseQmqpServers } from "../qmqp/servers.ts";
+import { knownMechanisms } from "../smtp/access.ts";
 import { parseAuthorities } from "../tls-policy/authorities.ts";
 import { parseTlsRules } from "../tls-policy/rules.ts";
 import type { ControlName, ControlValue, Settings } from "./table.ts";
@@ -20,6 +21,10 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   tlspolicy: parseTlsRules,
   tlscas: parseAuthorities,
   smtplogins: parseLogins,
+  authmechanisms: (names) => {
+    const unknown = names.filter((name) => !knownMechanisms.includes(name.toUpperCase()));
+    return unknown.length === 0 ? done(names) : permanent("3.5", `"${unknown.join('", "')}": no such mechanism`);
+  },
   recipientcheck: (what) =>
     what === "reject" || what === "accept" ? done(what) : permanent("3.5", `"${what}" is neither reject nor accept`),
   tlsminimum: (version) =>

@@ -152,6 +152,19 @@ export const controls = {
     "where smtpd takes mail by LMTP from programs of this host: the path of a socket, or `address:port` of the loopback network",
     "0.1",
   ),
+  authmechanisms: row(
+    list(["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN", "LOGIN"]),
+    ["smtpd"],
+    "how clients may log in (AUTH), the first preferred; `CRAM-MD5` can be added where keeppasswords is on",
+    "0.1",
+  ),
+  authwithouttls: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["smtpd"],
+    "1: clients on this host may log in without TLS; others never",
+    "0.1",
+  ),
+  authonport25: row(integer(0, 0, 1, "0 or 1"), ["smtpd"], "1: clients may log in on port 25 too", "0.1"),
   qmtplisten: row(
     list(),
     ["supervise"],

@@ -77,6 +77,8 @@ function renderOther(logged: Other): string {
       return `connection ${logged.connection}: ${sanitise(logged.service)} from ${sanitise(logged.address)}:${logged.port}`;
     case "tls":
       return `connection ${logged.connection}: ${sanitise(logged.protocol)} ${sanitise(logged.cipher)}`;
+    case "authenticated":
+      return `connection ${logged.connection}: is ${sanitise(logged.account)}, by ${sanitise(logged.mechanism)}`;
     case "tls failure":
       return `connection ${logged.connection}: TLS failed with ${sanitise(logged.address)}: ${sanitise(logged.why)}`;
     case "accepted":
@@ -107,5 +109,5 @@ const renderLogin = ({
   mechanism,
   account,
   address,
-}: Extract<Logged, { readonly mechanism: string }>): string =>
+}: Extract<Logged, { readonly event: "login" | "login failure" }>): string =>
   `${sanitise(service)} ${sanitise(mechanism)} <${sanitise(account)}> from ${sanitise(address)}`;

@@ -44,6 +44,12 @@ export type Event =
       readonly service: string;
     }
   | { readonly event: "tls"; readonly connection: number; readonly protocol: string; readonly cipher: string }
+  | {
+      readonly event: "authenticated";
+      readonly connection: number;
+      readonly account: string;
+      readonly mechanism: string;
+    }
   | { readonly event: "tls failure"; readonly connection: number; readonly address: string; readonly why: string }
   | { readonly event: "accepted"; readonly connection: number; readonly message: number; readonly recipients: number }
   | {

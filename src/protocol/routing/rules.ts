@@ -3,6 +3,7 @@ import type { Settings } from "../control/table.ts";
 import { type ClientRule, createClientRules } from "../network/client-rules.ts";
 import { createNetworks, parseIp } from "../network/network.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
+import { noAccess } from "../smtp/access.ts";
 import type { Rules } from "../smtp/session.ts";
 import { createAcceptance } from "./acceptance.ts";
 import { createAddressList } from "./address-list.ts";
@@ -70,6 +71,7 @@ function rulesOfAll(settings: Settings, ipAddresses: readonly string[], tell: Te
   return {
     greeting: settings.smtpgreeting,
     tls: "none",
+    access: noAccess,
     maxMessageOctets: sizeLimit(settings.databytes),
     maxRecipients: settings.maxrecipients,
     maxHoldSeconds: settings.maxhold,

@@ -1,5 +1,6 @@
 import { isPrintable, type Path, scanPath } from "../address.ts";
 import { isAscii } from "../utf8.ts";
+import { type Auth, parseAuth } from "./auth.ts";
 import {
   asksUtf8,
   type MailParameters,
@@ -20,6 +21,7 @@ export type Command =
       /** It was written with other letters than ASCII's: fit for a transaction with SMTPUTF8 only. */
       readonly isUtf8?: true;
     }
+  | Auth
   /** A chunk of so many octets follows the line (RFC 3030 §2). */
   | { readonly verb: "BDAT"; readonly octets: number; readonly last: boolean }
   | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" | "STARTTLS" }
@@ -76,8 +78,13 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["SEND", notImplemented],
   ["SOML", notImplemented],
   ["SAML", notImplemented],
-  ["AUTH", notImplemented],
+  ["AUTH", readAuth],
 ]);
+
+function readAuth(argument: string): Command {
+  const read = parseAuth(argument);
+  return typeof read === "string" ? wrong(read) : read;
+}
 
 /** The name is not judged: it is only shown, and many honest clients do not know theirs. */
 function parseHello(verb: Hello, argument: string): Command {

@@ -23,6 +23,8 @@ export interface MailParameters {
   readonly bodyKind: BodyKind;
   /** Postfix's XVERP: a reverse-path of its own for each recipient. */
   readonly verp?: VerpDelimiters;
+  /** It names who the sender has shown to be elsewhere (AUTH=, RFC 4954 §5): we believe nobody. */
+  readonly auth?: true;
   /** Absent when none was given. */
   readonly options?: Options;
   /** HOLDFOR and HOLDUNTIL of RFC 4865, not yet in `options`; milliseconds since 1970. */
@@ -75,6 +77,14 @@ const mailParameters: ReadonlyMap<string, Take<MailParameters>> = new Map<string
       const ret = value === undefined ? undefined : rets.get(value.toUpperCase());
       if (ret === undefined) return "RET is FULL or HDRS";
       draft.options = { ...noOptions, ...draft.options, ret };
+      return undefined;
+    },
+  ],
+  [
+    "AUTH",
+    (value, draft) => {
+      if (!value || (value !== "<>" && decodeXtext(value) === undefined)) return "AUTH is an address in xtext, or <>";
+      draft.auth = true;
       return undefined;
     },
   ],

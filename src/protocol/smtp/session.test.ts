@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { title } from "../../../test/support/title.ts";
 import { noOptions, type Options } from "../wire/submission.ts";
+import { noAccess } from "./access.ts";
 import { parseCommand } from "./command.ts";
 import { endOfData, newSession, type Rules, type Session, step } from "./session.ts";
 
@@ -10,6 +11,7 @@ const nowMs = Date.UTC(2030, 0, 1);
 const rules: Rules = {
   greeting: "mx.example",
   tls: "none",
+  access: noAccess,
   maxMessageOctets: 1_000,
   maxRecipients: 2,
   maxHoldSeconds: 100,

@@ -1,6 +1,8 @@
 import { addressOf, type Path } from "../address.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
 import type { Options } from "../wire/submission.ts";
+import type { Access } from "./access.ts";
+import type { Auth } from "./auth.ts";
 import type { Command } from "./command.ts";
 import {
   asksUtf8,
@@ -42,6 +44,8 @@ export type Session =
   | { readonly at: "quit"; readonly client: Client }
   /** After its reply the caller speaks TLS, and begins with `newSession` (RFC 3207 §4.2). */
   | { readonly at: "starttls"; readonly client: Client }
+  /** The caller conducts the login, and goes on with `endOfData`. */
+  | { readonly at: "auth"; readonly client: Client; readonly auth: Auth }
   /** The caller ends the connection: the client speaks, and nobody knows where its next command begins. */
   | { readonly at: "lost"; readonly client: Client };
 
@@ -49,6 +53,7 @@ export type Session =
 export interface Rules extends WishRules {
   /** The first words of the greeting and of some replies, the server's name first. */
   readonly greeting: string;
+  readonly access: Access;
   readonly maxMessageOctets: number;
   /** The client speaks LMTP (RFC 2033). */
   readonly isLmtp?: boolean;
@@ -69,6 +74,8 @@ export interface Step {
   readonly next: Session;
   /** All lines, without the last CR LF. */
   readonly reply: string;
+  /** After MAIL of an account: the reverse-path that it may not be allowed to use. */
+  readonly sender?: string;
   /** After RCPT: the forward-path that was taken. The caller may `takeBack` it and refuse it after all. */
   readonly recipient?: string;
   /** After BDAT: its octets follow, and the reply comes after them. They belong to no message unless `next` is at "chunk". */
@@ -120,6 +127,8 @@ export function step(session: Session, command: Command, rules: Rules, nowMs: nu
       return { next: endOfData(session), reply: "250 2.0.0 flushed" };
     case "STARTTLS":
       return starttls(session, rules);
+    case "AUTH":
+      return auth(session, command, rules);
     case "NOOP":
       return stay("250 2.0.0 ok");
     case "VRFY":
@@ -151,6 +160,7 @@ const extensions = (rules: Rules, nowMs: number): string =>
     "250-ENHANCEDSTATUSCODES",
     ...wishKeywords(rules, nowMs).map((keyword) => `250-${keyword}`),
     ...(rules.tls === "offered" ? ["250-STARTTLS"] : []),
+    ...(rules.access.mechanisms.length > 0 ? [`250-AUTH ${rules.access.mechanisms.join(" ")}`] : []),
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
@@ -163,8 +173,26 @@ function starttls(session: Session, { tls }: Rules): Step {
   return { next: { at: "starttls", client: session.client }, reply: "220 2.0.0 go ahead" };
 }
 
+function auth(session: Session, command: Auth, { access }: Rules): Step {
+  const stay = (reply: string): Step => ({ next: session, reply });
+  if (access.account !== undefined) return stay("503 5.5.1 you are logged in");
+  if (access.needsTls) return stay("538 5.7.11 STARTTLS first");
+  if (access.mechanisms.length === 0) return stay("502 5.5.1 unimplemented");
+  if (session.at !== "ready") return stay("503 5.5.1 not within a transaction");
+  if (!session.client.extended) return stay("503 5.5.1 EHLO first");
+  if (!access.mechanisms.includes(command.mechanism)) return stay("504 5.5.4 no such mechanism here");
+  return { next: { at: "auth", client: session.client, auth: command }, reply: "" };
+}
+
 function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rules, nowMs: number): Step {
   if (session.at !== "ready") return { next: session, reply: "503 5.5.1 one MAIL at a time" };
+  const { access } = rules;
+  if (access.isRequired && access.account === undefined && !rules.mayRelay) {
+    return { next: session, reply: access.needsTls ? "530 5.7.0 STARTTLS and AUTH first" : "530 5.7.0 AUTH first" };
+  }
+  if (command.auth && access.account === undefined && access.mechanisms.length === 0) {
+    return { next: session, reply: unknownParameterReply };
+  }
   if (command.sizeOctets > rules.maxMessageOctets) {
     return { next: session, reply: `552 5.3.4 ${tooBig}` };
   }
@@ -177,7 +205,8 @@ function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rule
   const { options, reply = "250 2.1.0 ok" } = granted;
   const { bodyKind } = command;
   const transaction: Transaction = { reversePath, bodyKind, options, forwardPaths: [], asked: [] };
-  return { next: { at: "mail", client: session.client, transaction }, reply };
+  const next: Session = { at: "mail", client: session.client, transaction };
+  return access.account === undefined || reversePath === "" ? { next, reply } : { next, reply, sender: reversePath };
 }
 
 /** XVERP is for those who may relay: else a stranger could have us send a message of its own to each recipient. */

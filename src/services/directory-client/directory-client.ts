@@ -167,7 +167,13 @@ export function createDirectoryClient(): DirectoryClient {
         events.onEnd(away);
         return { respond() {}, cancel() {} };
       }
-      const question = loginQuestion(events);
+      const question = loginQuestion({
+        ...events,
+        onEnd(end) {
+          questions.delete(stream); // first: what follows may cancel it
+          events.onEnd(end);
+        },
+      });
       const stream = open(question);
       to.send(saslBegin.encode(stream, beginFields(request)));
       return {

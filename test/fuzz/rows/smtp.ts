@@ -92,6 +92,7 @@ const xtext: Row = {
 const rules: Rules = {
   greeting: "mx.example ESMTP",
   tls: "offered",
+  access: { mechanisms: ["PLAIN"], needsTls: false, account: undefined, isRequired: false },
   maxMessageOctets: 1_000,
   maxRecipients: 3,
   maxHoldSeconds: 100,
