@@ -17,6 +17,7 @@ export interface Target {
  *   C: text        the client sends text and CR LF; several in a row leave together
  *   R: text        the client sends just this; \r \n \0 \\ and \xHH are understood
  *   S: pattern     the server's next line begins with this; with `*` in it, all of the line must match
+ *   U: pattern     its lines up to one that is so, whatever they are
  *   T:             client and server speak TLS from here on
  *   E:             the server ends the conversation
  *   C*20: text     twenty times; R and S likewise
@@ -48,7 +49,8 @@ export async function playDialogue(file: string, { host, port, values = {} }: Ta
           await talk.secure();
         } else {
           send();
-          const line = await next();
+          let line = await next();
+          while (actor === "U" && line !== undefined && !matches(line, text)) line = await next();
           if (actor === "E") assert.equal(line, undefined, `${place}: expected the end`);
           else
             assert.ok(
@@ -85,8 +87,8 @@ function readDialogue(file: string, values: Readonly<Record<string, string>>): r
   const parts: Part[] = [];
   for (const [at, line] of readFileSync(file, "latin1").split("\n").entries()) {
     if (line === "" || line.startsWith("#")) continue;
-    const [, actor, times = "1", more, written = ""] = /^([CRSTE])(?:\*(\d+)|(\+))?: ?(.*)$/.exec(line) ?? [];
-    assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S, T nor E`);
+    const [, actor, times = "1", more, written = ""] = /^([CRSTUE])(?:\*(\d+)|(\+))?: ?(.*)$/.exec(line) ?? [];
+    assert.ok(actor, `${basename(file)}:${at + 1}: neither C, R, S, U, T nor E`);
     const text = written.replace(/\$\{(\w+)\}/g, (_, name: string) => {
       assert.ok(Object.hasOwn(values, name), `${basename(file)}:${at + 1}: no value for ${name}`);
       return values[name] ?? "";

@@ -174,8 +174,14 @@ test(`directory gives every question one answer, whatever local says, ${seeds} t
       socket.isGone = true;
     }
     for (const answer of await Promise.all(answers)) assert.ok(answer >= 0 && answer <= directory.overQuotaForGood);
-    assert.equal(await createLocalLink().ask("a@here.example"), directory.cannotTell, "without local");
   }
+});
+
+test("directory cannot tell when local stays away", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const answer = createLocalLink().ask("a@here.example");
+  t.mock.timers.tick(60_000);
+  assert.equal(await answer, directory.cannotTell);
 });
 
 test(`local answers one directory while another sends what it likes, ${seeds} times`, async () => {

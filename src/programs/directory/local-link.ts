@@ -21,7 +21,7 @@ export interface LocalLink {
 
 const maxWaiting = 1_000;
 /** Asked or waiting: a client does not wait longer for its reply. */
-const longestMs = 5_000;
+const longestMs = 15_000;
 
 interface Question {
   readonly address: string;

@@ -17,7 +17,7 @@ import type { Desk } from "./serve-queue.ts";
 import type { Workers } from "./workers.ts";
 
 /** A worker that has not answered by then is busy with something else, or there is no place for one. */
-const longestMs = 3_000;
+const longestMs = 10_000;
 
 export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen">;
 

@@ -78,7 +78,7 @@ const verdictSeconds = 540;
 /** For the client to read our last reply and close. */
 const lingerSeconds = 5;
 /** `directory` may be on its way back, and ask others in its turn. */
-const questionSeconds = 10;
+const questionSeconds = 20;
 /** It holds back its answer to who guesses. */
 const loginSeconds = 120;
 const maxFailedLogins = 3;
