@@ -15,7 +15,7 @@ const leastOctets = 1;
 
 /**
  * Whether a delivery would find a mailbox, and room in it, looked for as a delivery does; one of the answers of
- * directory.ts. What goes to a program nobody can tell: it may refuse.
+ * directory.ts. What goes to a program is there: whether that refuses it shows later, as it would without us.
  */
 export function probeMailbox(asked: Probe, store: Store): number {
   const home = findHome(asked);
@@ -29,7 +29,7 @@ export function probeMailbox(asked: Probe, store: Store): number {
   if (!file && dash !== "") return doesNotExist;
   const isDefault = !file || file.text === "";
   const instructions = parseDotQmail(isDefault ? asked.defaultDelivery : file.text, !isDefault && file.forwardOnly);
-  if (instructions.some(({ kind }) => kind === "program")) return cannotTell;
+  if (instructions.some(({ kind }) => kind === "program")) return exists;
   const quota = isDefault ? parseQuota(asked.quota) : undefined;
   const isFull = (instruction: Instruction): boolean =>
     instruction.kind === "maildir" &&

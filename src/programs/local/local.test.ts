@@ -221,7 +221,7 @@ const mailboxes: readonly { to: string; answer: number; why: string }[] = [
   { to: "There@plain.test", answer: exists, why: "the folder is there" },
   { to: "there-ext@plain.test", answer: doesNotExist, why: "without a .qmail-ext" },
   { to: "there-list@plain.test", answer: exists, why: "by .qmail-list" },
-  { to: "there-run@plain.test", answer: cannotTell, why: "a program decides" },
+  { to: "there-run@plain.test", answer: exists, why: "a program takes it, or refuses later" },
   { to: "full@plain.test", answer: overQuotaForNow, why: "its quota is used up" },
   { to: "else@plain.test", answer: doesNotExist, why: "no folder" },
   { to: "x@nofolder.test", answer: cannotTell, why: "the domain's folder is missing: an accident" },
