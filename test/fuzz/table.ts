@@ -1,6 +1,7 @@
 import type { Row } from "./explore.ts";
 import { bounceRows } from "./rows/bounce.ts";
 import { clientRows } from "./rows/client.ts";
+import { dnsRows } from "./rows/dns.ts";
 import { headerRows } from "./rows/header.ts";
 import { loginRows } from "./rows/login.ts";
 import { maildirRows } from "./rows/maildir.ts";
@@ -21,6 +22,7 @@ export const rows: readonly Row[] = [
   ...[
     ...smtpRows,
     ...clientRows,
+    ...dnsRows,
     ...wireRows,
     ...qmtpRows,
     ...queueProgramRows,

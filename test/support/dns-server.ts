@@ -2,9 +2,9 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 
-/** What the server says to one question. `ttl` in seconds. Plain data, to be sent to a server in another process. */
+/** What the server says to one question; `secure` as if it had checked it by DNSSEC (AD). `ttl` in seconds. Plain data, to be sent to a server in another process. */
 export type DnsRule =
-  | { readonly kind: "answer"; readonly records: readonly DnsRecord[] }
+  | { readonly kind: "answer"; readonly records: readonly DnsRecord[]; readonly secure?: boolean }
   /** UDP says TC, TCP gives the records; without any, TCP says TC too. */
   | { readonly kind: "truncated"; readonly records?: readonly DnsRecord[] }
   /** No answer at all, or not before so long. */
@@ -35,6 +35,9 @@ export type DnsRecord =
     }
   | { readonly type: "CNAME"; readonly target: string; readonly name?: string; readonly ttl?: number }
   | { readonly type: "A" | "AAAA"; readonly address: string; readonly name?: string; readonly ttl?: number }
+  /** Data in hexadecimal. */
+  | { readonly type: "TLSA"; readonly data: string; readonly name?: string; readonly ttl?: number }
+  | { readonly type: "TXT"; readonly text: string; readonly name?: string; readonly ttl?: number }
   /** So many octets of text. */
   | { readonly type: "TXT"; readonly octets: number; readonly name?: string; readonly ttl?: number };
 
@@ -53,6 +56,7 @@ const typeNumbers: ReadonlyMap<string, number> = new Map([
   ["MX", 15],
   ["TXT", 16],
   ["AAAA", 28],
+  ["TLSA", 52],
 ]);
 const typeNames = new Map([...typeNumbers].map(([name, number]) => [number, name]));
 const rcodes: ReadonlyMap<string, number> = new Map([
@@ -114,6 +118,7 @@ export async function startDnsServer(
   };
 }
 
+const authentic = 0x20;
 const noRecords: DnsRule = { kind: "answer", records: [] };
 
 async function bound(port: number, address: string): Promise<DatagramSocket> {
@@ -136,6 +141,7 @@ function obey(query: Buffer, name: string, rule: DnsRule, tcp: boolean): Answer[
   const one = (octets: Buffer): Answer[] => [{ octets }];
   switch (rule.kind) {
     case "answer":
+      return one(respond(query, name, rule.secure ? authentic : 0, rule.records));
     case "late":
       return one(respond(query, name, 0, rule.records));
     case "truncated":
@@ -243,7 +249,10 @@ function encodeData(record: DnsRecord): Buffer {
       return Buffer.from(record.address.split(".").map(Number));
     case "AAAA":
       return encodeIpv6(record.address);
+    case "TLSA":
+      return Buffer.from(record.data, "hex");
     case "TXT":
+      if ("text" in record) return Buffer.from(String.fromCharCode(record.text.length) + record.text, "latin1");
       return Buffer.alloc(record.octets, Buffer.from([255, ...new Array<number>(255).fill(0x74)]));
     default:
       return record satisfies never;

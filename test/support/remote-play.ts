@@ -1,9 +1,11 @@
 import type { Config } from "../../src/programs/remote/config.ts";
 import { createRemote } from "../../src/programs/remote/remote.ts";
-import { permanent } from "../../src/protocol/outcome.ts";
+import type { Settings } from "../../src/protocol/control/table.ts";
+import type { Event } from "../../src/protocol/event/event.ts";
+import { done } from "../../src/protocol/outcome.ts";
 import type { Program } from "../../src/services/program/program.ts";
 import { type DeliveryQueue, startDeliveryQueue } from "./delivery-queue.ts";
-import { type DnsRecord, type DnsRule, startDnsServer } from "./dns-server.ts";
+import { type DnsRecord, type DnsRule, type DnsServer, startDnsServer } from "./dns-server.ts";
 import { type PeerOptions, type SmtpPeer, startSmtpPeer } from "./smtp-peer.ts";
 
 export const mx = (preference: number, exchange: string): DnsRecord => ({ type: "MX", preference, exchange });
@@ -32,12 +34,16 @@ export interface Given {
   /** Routes to where the peers are. */
   readonly routeTo?: (port: number) => Config["routes"];
   readonly random?: () => number;
+  readonly log?: (event: Event) => void;
 }
 
 export interface Playing extends AsyncDisposable {
   readonly queue: DeliveryQueue;
   readonly program: Program;
   readonly asked: readonly string[];
+  readonly rules: DnsServer["rules"];
+  /** As by a reload: DNS is asked again. */
+  forgetDns(): void;
   readonly port: number;
   peer(address?: string): SmtpPeer;
 }
@@ -49,6 +55,7 @@ export async function play({
   config = {},
   routeTo = () => new Map(),
   random = () => 0,
+  log = () => {},
 }: Given): Promise<Playing> {
   const stack = new AsyncDisposableStack();
   const dns = stack.use(await startDnsServer(Object.entries({ ...usualRules, ...rules })));
@@ -60,29 +67,33 @@ export async function play({
     port = peer.port;
   }
   const queue = stack.use(await startDeliveryQueue());
+  const whole: Config = {
+    heloHost: "us.example",
+    routes: routeTo(port),
+    qmtpRoutes: new Map(),
+    lmtpRoutes: new Map(),
+    tlsRules: new Map(),
+    authorities: [],
+    logins: new Map(),
+    usesDnssec: false,
+    usesSts: false,
+    httpsPort: 443,
+    nameservers: [dns.address],
+    dnsTimeoutMs: 250,
+    isOwn: (address) => address === "127.0.0.1",
+    prefersIpv6: false,
+    smtpPort: port || 9,
+    qmtpPort: 9,
+    connectTimeoutMs: 10_000,
+    silenceTimeoutMs: 10_000,
+    idleMs: 5_000,
+    stopMs: 0,
+    ...config,
+  };
   const made = createRemote({
-    config: {
-      heloHost: "us.example",
-      routes: routeTo(port),
-      qmtpRoutes: new Map(),
-      lmtpRoutes: new Map(),
-      tlsRules: new Map(),
-      authorities: [],
-      logins: new Map(),
-      nameservers: [dns.address],
-      dnsTimeoutMs: 250,
-      isOwn: (address) => address === "127.0.0.1",
-      prefersIpv6: false,
-      smtpPort: port || 9,
-      qmtpPort: 9,
-      connectTimeoutMs: 10_000,
-      silenceTimeoutMs: 10_000,
-      idleMs: 5_000,
-      stopMs: 0,
-      ...config,
-    },
-    readConfig: () => permanent("3.5", "never"),
-    log: () => {},
+    config: whole,
+    readConfig: () => done(whole),
+    log,
     random,
     now: () => performance.now(),
     tickMs: 5,
@@ -95,6 +106,8 @@ export async function play({
     queue,
     program,
     asked: dns.asked,
+    rules: dns.rules,
+    forgetDns: () => program.reload?.({} as Settings, []),
     port,
     peer(address = "127.0.0.2") {
       const peer = started.get(address);

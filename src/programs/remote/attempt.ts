@@ -6,21 +6,21 @@ import type { Failure } from "../../protocol/outcome.ts";
 import { deferred, type Fate, failed } from "../../protocol/smtp/client-fate.ts";
 import { noRequireTls } from "../../protocol/smtp/envelope.ts";
 import { firstRecipients, type Transaction } from "../../protocol/smtp/transaction.ts";
-import type { TlsFault } from "../../protocol/tls-policy/demand.ts";
+import type { TlsDemand, TlsFault, TlsFaultKind } from "../../protocol/tls-policy/demand.ts";
 import { expandVerp, isVerp } from "../../protocol/verp.ts";
 import { expandsVerp } from "../../protocol/wire/delivery.ts";
-import type { Dns } from "../../services/dns/dns.ts";
 import type { Body } from "./body.ts";
 import { Connection, type Opened, type Shared, type Target } from "./connection.ts";
 import type { DeadHosts } from "./dead-hosts.ts";
-import { demandFor, loginFor } from "./demand.ts";
+import { demandFor, loginFor, type Sources } from "./demand.ts";
 import { type Destination, findHosts } from "./hosts.ts";
 import type { IdleConnections } from "./idle.ts";
 import { QmtpDelivery, type QmtpResult } from "./qmtp.ts";
+import type { TlsResults } from "./tls-results.ts";
 
 /** What deliveries share. */
-export interface Means extends Shared {
-  readonly dns: Dns;
+export interface Means extends Shared, Sources {
+  readonly tlsResults: TlsResults;
   readonly idle: IdleConnections;
   readonly deadHosts: DeadHosts;
   /** 0 <= n < 1. */
@@ -102,11 +102,19 @@ async function tryHost(
     if (job.isAbandoned()) return undefined;
   }
   const login = loginFor(to, means.config);
+  const { demand, fault } = await demandFor(host, to, means, requiresTls);
   const target: Target = {
-    ...{ name, address, port, protocol: protocol === "LMTP" ? "LMTP" : "SMTP" },
-    demand: demandFor(host, to, means.config, requiresTls),
+    ...{ address, port, protocol: protocol === "LMTP" ? "LMTP" : "SMTP" },
+    name: demand.level === "dane" ? (demand.names[0] ?? name) : name,
+    demand,
     ...(login && { login }),
   };
+  if (fault) note(means, job, demand, fault.kind);
+  if (fault && !demand.isTest) {
+    tried.refusals.push(withoutTls(target, fault));
+    return undefined;
+  }
+  if (job.isAbandoned()) return undefined;
   return await trySmtp(job, target, means, tried);
 }
 
@@ -160,6 +168,7 @@ async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Pr
   const { connection, opened } = await open(target, job, means);
   switch (opened.kind) {
     case "ready":
+      if (connection.isSecured) note(means, job, target.demand, connection.leniency?.kind ?? "success");
       means.deadHosts.onAnswer(address);
       return (await transact(connection, job, means)).verdict;
     case "unusable":
@@ -173,6 +182,7 @@ async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Pr
       tried.unreachable.push(`${address}: ${opened.why}`);
       return undefined;
     case "no TLS":
+      note(means, job, target.demand, opened.fault.kind);
       means.deadHosts.onAnswer(address);
       tried.answered = true;
       tried.refusals.push(withoutTls(target, opened.fault));
@@ -180,6 +190,12 @@ async function trySmtp(job: Job, target: Target, means: Means, tried: Tried): Pr
     default:
       return opened satisfies never;
   }
+}
+
+/** Of success without a policy there is nothing to tell. */
+function note({ tlsResults }: Means, job: Job, { source }: TlsDemand, result: TlsFaultKind | "success"): void {
+  const policy = source === "DANE" ? "tlsa" : source === "MTA-STS" ? "sts" : "no-policy-found";
+  if (policy !== "no-policy-found" || result !== "success") tlsResults.note(domainOf(job), policy, result);
 }
 
 const domainOf = ({ transaction }: Job): string => splitAddress(transaction.forwardPaths[0] ?? "").domain;
@@ -200,6 +216,7 @@ async function open(target: Target, job: Job, means: Means): Promise<{ connectio
   let opened = await connection.opened;
   const isWish = target.demand.level === "may" || target.demand.isTest === true;
   if (opened.kind === "no TLS" && isWish && !job.isAbandoned()) {
+    note(means, job, target.demand, opened.fault.kind);
     connection = new Connection(target, false, means);
     job.onConnection(connection);
     opened = await connection.opened;

@@ -2,7 +2,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import { parseLogins } from "../../protocol/mx/logins.ts";
 import { lmtpPort, parseRoutes, qmtpPort, type Routes, smtpPort } from "../../protocol/mx/route.ts";
 import { createNetworks, parseIp } from "../../protocol/network/network.ts";
-import { done, type Outcome } from "../../protocol/outcome.ts";
+import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import type { Login } from "../../protocol/smtp/login.ts";
 import { parseAuthorities } from "../../protocol/tls-policy/authorities.ts";
 import { parseTlsRules, type TlsRules } from "../../protocol/tls-policy/rules.ts";
@@ -20,6 +20,10 @@ export interface Config {
   readonly logins: ReadonlyMap<string, Login>;
   /** `address` or `address:port`. */
   readonly nameservers: readonly string[];
+  /** Those servers check DNSSEC, and we believe them. */
+  readonly usesDnssec: boolean;
+  readonly usesSts: boolean;
+  readonly httpsPort: number;
   /** How long a DNS server is waited for at first. */
   readonly dnsTimeoutMs: number;
   /** Whether mail sent there would come back to us. */
@@ -59,6 +63,10 @@ export function readConfig(settings: Settings, facts: Readonly<Record<string, un
   const logins = parseLogins(settings.smtplogins);
   if (logins.kind !== "done") return logins;
   const addresses = texts(facts.ipAddresses).filter((address) => parseIp(address) !== undefined);
+  const nameservers =
+    [settings.nameservers, texts(facts.nameservers), ["127.0.0.1"]].find((list) => list.length > 0) ?? [];
+  const trust = checkTrust(settings.dnssec, nameservers);
+  if (trust.kind !== "done") return trust;
   const own = createNetworks([...alwaysOwn, ...addresses]);
   if (own.kind !== "done") return own;
   return done({
@@ -69,7 +77,10 @@ export function readConfig(settings: Settings, facts: Readonly<Record<string, un
     tlsRules: tlsRules.value,
     authorities: authorities.value,
     logins: logins.value,
-    nameservers: [settings.nameservers, texts(facts.nameservers), ["127.0.0.1"]].find((list) => list.length > 0) ?? [],
+    nameservers,
+    usesDnssec: settings.dnssec !== "off",
+    usesSts: settings.mtasts === 1,
+    httpsPort: 443,
     dnsTimeoutMs: 3_000,
     isOwn: own.value.has,
     prefersIpv6: addresses.some(isGlobalIpv6),
@@ -80,6 +91,16 @@ export function readConfig(settings: Settings, facts: Readonly<Record<string, un
     idleMs: 5_000,
     stopMs: 8_000,
   });
+}
+
+/** A verdict that came over a network is worth no more than that network. */
+function checkTrust(dnssec: string, nameservers: readonly string[]): Outcome<void> {
+  const far = nameservers.find((server) => !/^(?:127\.[0-9.]+(?::[0-9]+)?|::1|\[::1\](?::[0-9]+)?)$/.test(server));
+  if (dnssec !== "on" || far === undefined) return done(undefined);
+  return permanent(
+    "3.5",
+    `control/dnssec: "on" wants resolvers on this host, and ${far} is none: "trustad" believes it all the same`,
+  );
 }
 
 const texts = (value: unknown): readonly string[] =>

@@ -54,7 +54,10 @@ export async function findHosts(
   const names: readonly Exchange[] =
     exchanges.kind === "found" ? orderExchanges(exchanges.values, random) : [{ name: domain, preference: 0 }];
   const answers = await Promise.all(names.map(({ name }) => addressesOf(name, dns)));
-  const hosts = names.flatMap(({ name, preference }, at) => toHosts(name, preference, answers[at], config));
+  const leadsThere = exchanges.secure === true;
+  const hosts = names.flatMap(({ name, preference }, at) =>
+    toHosts({ name, preference }, answers[at], leadsThere, config),
+  );
   const unknown = answers.flatMap((answer) => (answer.kind === "unknown" ? [answer.why] : []));
   if (hosts.length > 0) return withoutOwn(domain, hosts, unknown, config);
   if (unknown[0] !== undefined) return noAnswer(unknown[0]);
@@ -73,7 +76,7 @@ async function findRelayHosts(
 ): Promise<Outcome<Destination>> {
   const answer = await addressesOf(host, dns);
   if (answer.kind === "unknown") return noAnswer(answer.why);
-  const hosts = toHosts(host, 0, answer, config).slice(0, maxHosts);
+  const hosts = toHosts({ name: host, preference: 0 }, answer, true, config).slice(0, maxHosts);
   if (hosts.length > 0) return done({ hosts, port, protocol, nextHop: host, isRelay: true });
   return temporary(
     "4.4",
@@ -100,11 +103,22 @@ function withoutOwn(
 const addressesOf = (name: string, dns: Dns): Promise<Answer<string>> =>
   parseIp(name) ? Promise.resolve({ kind: "found", values: [name] }) : dns.addresses(name);
 
-function toHosts(name: string, preference: number, answer: Answer<string> | undefined, config: Config): Host[] {
+function toHosts(
+  { name, preference }: Exchange,
+  answer: Answer<string> | undefined,
+  leadsThere: boolean,
+  config: Config,
+): Host[] {
   if (answer?.kind !== "found") return [];
   const isFirst = (address: string) => address.includes(":") === config.prefersIpv6;
   const addresses = [...answer.values.filter(isFirst), ...answer.values.filter((address) => !isFirst(address))];
-  return addresses.map((address) => ({ name, address, preference }));
+  const isSecure = leadsThere && answer.secure === true;
+  const { canonical } = answer;
+  return addresses.map((address) => ({
+    ...{ name, address, preference },
+    ...(isSecure && { isSecure }),
+    ...(isSecure && canonical !== undefined && { canonical }),
+  }));
 }
 
 const noAnswer = (why: string) => temporary("4.3", `Sorry, I couldn't find any host by that name. (#4.4.3)\n${why}\n`);

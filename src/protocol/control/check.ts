@@ -33,6 +33,8 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
     kind === "temporary" || kind === "permanent"
       ? done(kind)
       : permanent("3.5", `"${kind}" is neither temporary nor permanent`),
+  dnssec: (word) =>
+    ["off", "on", "trustad"].includes(word) ? done(word) : permanent("3.5", `"${word}" is none of off, on, trustad`),
   bounceformat: (format) =>
     format === "dsn" || format === "qsbmf" ? done(format) : permanent("3.5", `"${format}" is neither dsn nor qsbmf`),
 };

@@ -401,6 +401,13 @@ export const controls = {
     "DNS servers, `address` or `address:port`; none: those of /etc/resolv.conf",
     "0.1",
   ),
+  dnssec: row(
+    line("off"),
+    ["remote"],
+    "`on`: the DNS servers are on this host and check DNSSEC, and DANE holds; `trustad`: the same of servers elsewhere, when nobody between can change what they say; `off`",
+    "0.1",
+  ),
+  mtasts: row(integer(0, 0, 1, "0 or 1"), ["remote"], "1: policies of MTA-STS are looked up, and hold", "0.1"),
   remoteprocesses: row(integer(1, 1, 64, "processes"), ["supervise"], "remote processes", "0.1"),
 
   // Injection

@@ -83,6 +83,11 @@ const cases: readonly { event: Event; line: string; program?: string }[] = [
     program: "smtpd",
   },
   {
+    event: { event: "tls results", domain: "a b", policy: "sts", result: "success", count: 3 },
+    line: "remote: tls results a_b: sts: success: 3",
+    program: "remote",
+  },
+  {
     event: { event: "died", name: "remote", pid: 12, why: "signal SIGKILL", againInMs: 100 },
     line: "supervise: remote died: pid 12: signal_SIGKILL: again in 100 ms",
     program: "supervise",

@@ -97,6 +97,8 @@ function renderOther(logged: Other): string {
       return `started: pid ${logged.pid}`;
     case "died":
       return `${sanitise(logged.name)} died: pid ${logged.pid}: ${sanitise(logged.why)}: again in ${logged.againInMs} ms`;
+    case "tls results":
+      return `tls results ${sanitise(logged.domain)}: ${sanitise(logged.policy)}: ${sanitise(logged.result)}: ${logged.count}`;
     case "reloaded":
       return "reloaded";
     default:

@@ -1,3 +1,6 @@
+/** What asked for TLS, as reports name it (RFC 8460 §4.3.1). */
+export type TlsPolicyKind = "tlsa" | "sts" | "no-policy-found";
+
 /** How a delivery ended: qmail's K, Z and D. */
 export type Result = "success" | "deferral" | "failure";
 
@@ -86,6 +89,14 @@ export type Event =
       readonly pid: number;
       readonly why: string;
       readonly againInMs: number;
+    }
+  /** How often TLS with a domain's servers ended so, since the last time this was said. */
+  | {
+      readonly event: "tls results";
+      readonly domain: string;
+      readonly policy: string;
+      readonly result: string;
+      readonly count: number;
     }
   | { readonly event: "reloaded" }
   | { readonly event: "warning"; readonly text: string }

@@ -12,6 +12,10 @@ export interface Host {
   readonly name: string;
   readonly address: string;
   readonly preference: number;
+  /** DNSSEC vouches for all that leads from the domain to this address. */
+  readonly isSecure?: boolean;
+  /** What `name` is an alias of, as far as DNS has said. */
+  readonly canonical?: string;
 }
 
 /** So many exchangers are looked up, and so many of their addresses tried, whatever is published. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type DnsRecord, type DnsRule, malformationNames, startDnsServer } from "../../../test/support/dns-server.ts";
-import { createDns, type Dns } from "./dns.ts";
+import { type Answer, createDns, type Dns } from "./dns.ts";
+import { createSecureDns } from "./secure-dns.ts";
 
 const a = (address: string, ttl = 60): DnsRecord => ({ type: "A", address, ttl });
 const aaaa = (address: string): DnsRecord => ({ type: "AAAA", address });
@@ -184,70 +185,127 @@ const cases: {
   },
 ];
 
-async function startDns(rules: Iterable<readonly [string, DnsRule]>, now?: () => number) {
+/** The one by the library, and the one that hears of DNSSEC. */
+const makers = { Dns: createDns, "secure Dns": createSecureDns } as const;
+type Maker = keyof typeof makers;
+
+async function startDns(maker: Maker, rules: Iterable<readonly [string, DnsRule]>, now?: () => number) {
   const server = await startDnsServer(rules);
-  const dns = createDns({ nameservers: [server.address], timeoutMs: 250, ...(now && { now }) });
+  const dns = makers[maker]({ nameservers: [server.address], timeoutMs: 250, ...(now && { now }) });
   if (dns.kind !== "done") throw new Error(dns.text);
   return { server, dns: dns.value };
 }
 
-for (const { name, rules, ask, get } of cases) {
-  test(`Dns ${name}`, async () => {
-    const { server, dns } = await startDns(rules);
+/** Without what only one of them says. */
+function plain(answer: unknown): unknown {
+  if (typeof answer !== "object") return answer;
+  const { secure: _, canonical: __, ...rest } = answer as Answer<unknown> & { secure?: boolean; canonical?: string };
+  return rest;
+}
+
+for (const maker of Object.keys(makers) as Maker[]) {
+  for (const { name, rules, ask, get } of cases) {
+    test(`${maker} ${name}`, async () => {
+      const { server, dns } = await startDns(maker, rules);
+      await using _ = server;
+      assert.deepEqual(plain(await ask(dns)), get);
+    });
+  }
+
+  for (const how of malformationNames) {
+    test(`${maker} does not take an answer with ${how} for "no such"`, async () => {
+      const records = [mx(1, "mx.example"), mx(2, "mx2.example")];
+      const { server, dns } = await startDns(maker, [["d.example MX", { kind: "malformed", how, records }]]);
+      await using _ = server;
+      const answer = await dns.mx("d.example");
+      if (answer.kind === "found")
+        assert.deepEqual(
+          answer.values.map(({ name }) => name),
+          ["mx.example", "mx2.example"],
+        );
+      else assert.equal(answer.kind, "unknown");
+    });
+  }
+
+  for (const how of ["id", "question", "port", "address"] as const) {
+    test(`${maker} takes nothing with a forged ${how}`, async () => {
+      const { server, dns } = await startDns(maker, [
+        ["h.example A", { kind: "forged first", how, forged: [a("192.0.2.66")] }],
+      ]);
+      await using _ = server;
+      assert.equal((await dns.addresses("h.example")).kind, "unknown");
+    });
+  }
+
+  test(`${maker} calls garbage unknown`, async () => {
+    const { server, dns } = await startDns(maker, [["d.example *", { kind: "garbage" }]]);
     await using _ = server;
-    assert.deepEqual(await ask(dns), get);
+    assert.equal((await dns.mx("d.example")).kind, "unknown");
+  });
+
+  test(`${maker} asks the same question once, as long as the answer is fresh`, async () => {
+    let nowMs = 0;
+    const { server, dns } = await startDns(maker, [["h.example A", answer(a("192.0.2.1", 10))]], () => nowMs);
+    await using _ = server;
+    await Promise.all([dns.addresses("h.example"), dns.addresses("H.example")]);
+    await dns.addresses("h.example");
+    assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example AAAA"]);
+    nowMs = 10_001;
+    await dns.addresses("h.example");
+    assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example A", "h.example AAAA"]);
+  });
+
+  test(`${maker} asks again at once for what stayed unknown`, async () => {
+    const { server, dns } = await startDns(maker, [["d.example MX", { kind: "servfail" }]]);
+    await using _ = server;
+    assert.equal((await dns.mx("d.example")).kind, "unknown");
+    server.rules.set("d.example MX", answer(mx(1, "mx.example")));
+    assert.equal((await dns.mx("d.example")).kind, "found");
   });
 }
 
-for (const how of malformationNames) {
-  test(`Dns does not take an answer with ${how} for "no such"`, async () => {
-    const records = [mx(1, "mx.example"), mx(2, "mx2.example")];
-    const { server, dns } = await startDns([["d.example MX", { kind: "malformed", how, records }]]);
+const signed = (...records: DnsRecord[]): DnsRule => ({ kind: "answer", records, secure: true });
+for (const [name, rules, secure] of [
+  [
+    "when both kinds of address are",
+    [
+      ["h.example A", signed(a("192.0.2.1"))],
+      ["h.example AAAA", signed()],
+    ],
+    true,
+  ],
+  [
+    "not when one is not",
+    [
+      ["h.example A", signed(a("192.0.2.1"))],
+      ["h.example AAAA", answer()],
+    ],
+    false,
+  ],
+  [
+    "not when an alias leads away",
+    [
+      ["h.example A", signed(alias("h.example", "i.example"))],
+      ["h.example AAAA", signed()],
+      ["i.example A", answer(a("192.0.2.1"))],
+    ],
+    false,
+  ],
+] as const) {
+  test(`createSecureDns() calls addresses secure ${name}`, async () => {
+    const { server, dns } = await startDns("secure Dns", rules as readonly (readonly [string, DnsRule])[]);
     await using _ = server;
-    const answer = await dns.mx("d.example");
-    if (answer.kind === "found")
-      assert.deepEqual(
-        answer.values.map(({ name }) => name),
-        ["mx.example", "mx2.example"],
-      );
-    else assert.equal(answer.kind, "unknown");
+    const found = await dns.addresses("h.example");
+    assert.equal(found.kind === "found" && found.secure, secure);
   });
 }
-
-for (const how of ["id", "question", "port", "address"] as const) {
-  test(`Dns takes nothing with a forged ${how}`, async () => {
-    const { server, dns } = await startDns([["h.example A", { kind: "forged first", how, forged: [a("192.0.2.66")] }]]);
-    await using _ = server;
-    assert.equal((await dns.addresses("h.example")).kind, "unknown");
-  });
-}
-
-test("Dns calls garbage unknown", async () => {
-  const { server, dns } = await startDns([["d.example *", { kind: "garbage" }]]);
-  await using _ = server;
-  assert.equal((await dns.mx("d.example")).kind, "unknown");
-});
-
-test("Dns asks the same question once, as long as the answer is fresh", async () => {
-  let nowMs = 0;
-  const { server, dns } = await startDns([["h.example A", answer(a("192.0.2.1", 10))]], () => nowMs);
-  await using _ = server;
-  await Promise.all([dns.addresses("h.example"), dns.addresses("H.example")]);
-  await dns.addresses("h.example");
-  assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example AAAA"]);
-  nowMs = 10_001;
-  await dns.addresses("h.example");
-  assert.deepEqual(server.asked.toSorted(), ["h.example A", "h.example A", "h.example AAAA"]);
-});
-
-test("Dns asks again at once for what stayed unknown", async () => {
-  const { server, dns } = await startDns([["d.example MX", { kind: "servfail" }]]);
-  await using _ = server;
-  assert.equal((await dns.mx("d.example")).kind, "unknown");
-  server.rules.set("d.example MX", answer(mx(1, "mx.example")));
-  assert.equal((await dns.mx("d.example")).kind, "found");
-});
 
 test("createDns() refuses servers that are no addresses", () => {
   assert.equal(createDns({ nameservers: ["ns.example"], timeoutMs: 250 }).kind, "permanent");
 });
+
+for (const server of ["ns.example", "127.0.0.1:0", "127.0.0.1:99999", "[::1", ""]) {
+  test(`createSecureDns() refuses "${server}"`, () => {
+    assert.equal(createSecureDns({ nameservers: [server], timeoutMs: 250 }).kind, "permanent");
+  });
+}

@@ -1,11 +1,21 @@
 import { Resolver } from "node:dns/promises";
+import type { TlsaRecord } from "../../protocol/dane/record.ts";
 import type { Exchange } from "../../protocol/mx/choose.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
+import { createMemo, inTime, type Looked, late, maxKeptMs, withinBound } from "./memo.ts";
 
-/** "none" only when DNS says so: no such name, or no such record. All else is "unknown", and may be asked again. */
+/**
+ * "none" only when DNS says so: no such name, or no such record. All else is "unknown", and may be asked again. `secure`:
+ * a resolver that we trust has checked it by DNSSEC. `canonical`: the name that aliases led to, where that is known.
+ */
 export type Answer<Value> =
-  | { readonly kind: "found"; readonly values: readonly Value[] }
-  | { readonly kind: "none" }
+  | {
+      readonly kind: "found";
+      readonly values: readonly Value[];
+      readonly secure?: boolean;
+      readonly canonical?: string;
+    }
+  | { readonly kind: "none"; readonly secure?: boolean }
   | { readonly kind: "unknown"; readonly why: string };
 
 /** Looks names up. Never throws; answers within `maxLookUpMs`. */
@@ -13,6 +23,10 @@ export interface Dns {
   mx(name: string): Promise<Answer<Exchange>>;
   /** A and AAAA, the IPv6 addresses last. "unknown" only if nothing was found and one of the two is not known. */
   addresses(name: string): Promise<Answer<string>>;
+  /** TXT records, the strings of each joined. */
+  texts(name: string): Promise<Answer<string>>;
+  /** "none" from who does not know DNSSEC. */
+  tlsa(name: string): Promise<Answer<TlsaRecord>>;
   /** Answers what is still open with "unknown". */
   close(): void;
 }
@@ -25,10 +39,6 @@ export interface DnsOptions {
   readonly now?: () => number;
 }
 
-export const maxLookUpMs = 20_000;
-/** Answers are kept this long at most, and as many of them. */
-const maxKeptMs = 60_000;
-const maxKept = 2_000;
 const maxRecords = 100;
 const maxAliases = 10;
 /**
@@ -51,26 +61,7 @@ export function createDns({
   } catch {
     return permanent("3.5", `nameservers: "${nameservers.join(", ")}" are not addresses of DNS servers`);
   }
-  const kept = new Map<string, { readonly answer: Promise<Answer<unknown>>; untilMs: number }>();
-
-  /** The same question is asked once while its answer is awaited or fresh; what stays unknown is not kept. */
-  const ask = <Value>(type: string, name: string, look: () => Promise<Looked<Value>>): Promise<Answer<Value>> => {
-    const key = `${type} ${name.toLowerCase()}`;
-    const old = kept.get(key);
-    if (old && old.untilMs > now()) return old.answer as Promise<Answer<Value>>;
-    const entry = { answer: Promise.resolve<Answer<Value>>(noSuch), untilMs: Number.POSITIVE_INFINITY };
-    entry.answer = withinBound(look(), { answer: late, ttlMs: 0 }).then(({ answer, ttlMs }) => {
-      entry.untilMs = now() + Math.min(answer.kind === "unknown" ? 0 : ttlMs, maxKeptMs);
-      return answer;
-    });
-    kept.delete(key);
-    kept.set(key, entry);
-    for (const oldest of kept.keys()) {
-      if (kept.size <= maxKept) break;
-      kept.delete(oldest);
-    }
-    return entry.answer;
-  };
+  const ask = createMemo(now);
 
   const address = (name: string, type: "A" | "AAAA") =>
     ask(type, name, async (): Promise<Looked<string>> => {
@@ -115,13 +106,20 @@ export function createDns({
       });
     },
     addresses: (name) => withinBound(addressesBehind(name), late),
+    texts(name) {
+      if (!isHostName(name)) return Promise.resolve(noSuch);
+      return ask("TXT", name, async () => {
+        const records = await caught(() => resolver.resolveTxt(name));
+        if (records.kind !== "found") return { answer: records, ttlMs: maxKeptMs };
+        return {
+          answer: { kind: "found", values: records.values.map((strings) => strings.join("")) },
+          ttlMs: maxKeptMs,
+        };
+      });
+    },
+    tlsa: () => Promise.resolve(noSuch),
     close: () => resolver.cancel(),
   });
-}
-
-interface Looked<Value> {
-  readonly answer: Answer<Value>;
-  readonly ttlMs: number;
 }
 
 /** What the library threw, by its code. */
@@ -137,8 +135,6 @@ async function caught<Value>(look: () => Promise<readonly Value[]>): Promise<Ans
   }
 }
 
-const inTime = "DNS servers did not answer in time";
-const late: Answer<never> = { kind: "unknown", why: inTime };
 const whys: ReadonlyMap<string, string> = new Map([
   ["ETIMEOUT", inTime],
   ["ESERVFAIL", "DNS servers failed (SERVFAIL)"],
@@ -146,17 +142,6 @@ const whys: ReadonlyMap<string, string> = new Map([
   ["ECONNREFUSED", "no DNS server could be reached"],
   ["EBADRESP", "DNS answer was malformed"],
 ]);
-
-/** The library's own timeouts depend on the number of servers; nobody waits longer than this. */
-async function withinBound<Value>(asked: Promise<Value>, otherwise: Value): Promise<Value> {
-  const { promise, resolve } = Promise.withResolvers<Value>();
-  const timer = setTimeout(resolve, maxLookUpMs, otherwise);
-  try {
-    return await Promise.race([asked, promise]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** Letters, digits, - and _: a backslash or an octet over 127 would mean something else to the library. */
 const isHostName = (name: string): boolean => name.length < 256 && /^[A-Za-z0-9_.-]+$/.test(name);

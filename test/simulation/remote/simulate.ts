@@ -124,6 +124,7 @@ class Simulation {
     const world: World = {
       network: mutant?.network?.(network) ?? (network as Network),
       createDns: () => done(mutant?.dns?.(dns) ?? dns),
+      fetch: async () => ({ kind: "failed", why: "no network" }),
       every,
     };
     const made = createRemote({
@@ -318,6 +319,9 @@ class Simulation {
       tlsRules: new Map(),
       authorities: [],
       logins: new Map(),
+      usesDnssec: false,
+      usesSts: false,
+      httpsPort: 443,
       qmtpPort: 209,
       nameservers: ["192.0.2.53"],
       dnsTimeoutMs: 3_000,

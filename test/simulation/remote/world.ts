@@ -57,6 +57,8 @@ export function simulatedDns({ random, timeline, life, ledger, happens }: Weathe
       return answer(exchanges[name], () => {});
     },
     addresses: (name) => answer(addresses[name], () => ledger.hopeless.add(name)),
+    texts: async () => ({ kind: "none" }),
+    tlsa: async () => ({ kind: "none" }),
     close() {},
   };
 }
