@@ -18,6 +18,7 @@ const asksBadly: readonly Kind[] = [
   (source, stream) => directory.askRecipient.encode(stream, { address: anyText(source) }),
   (source, stream) => directory.recipientAnswer.encode(stream, { answer: source.below(256) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
+  (source, stream) => directory.askPassword.encode(stream, { account: anyText(source), password: source.octets(600) }),
   (_, stream) => directory.saslCancel.encode(stream, {}),
   (source, stream) => directory.askSender.encode(stream, { account: anyText(source), address: anyAddress(source) }),
   (source, stream) =>
@@ -110,7 +111,12 @@ test("directory tells a peer with too many questions that it cannot tell, and ha
   assert.equal(socket.isGone, true);
 });
 
-const site = { defaultDelivery: () => "./Maildir/", fullIsPermanent: () => false, isOpen: () => true };
+const site = {
+  defaultDelivery: () => "./Maildir/",
+  fullIsPermanent: () => false,
+  isOpen: () => true,
+  checkPassword: async () => "K" as const,
+};
 test("directory gives every login one end, whatever a client's responses are", async () => {
   for (let seed = 1; seed <= seeds; seed++) {
     const source = new Source(seed);
@@ -144,6 +150,7 @@ test("directory gives every login one end, whatever a client's responses are", a
 const answersBadly: readonly Kind[] = [
   (source, stream) => directory.mailboxAnswer.encode(stream, { answer: source.pick([0, 1, 2, 3, 4, 5, 255]) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
+  (source, stream) => directory.passwordAnswer.encode(stream, { letter: source.pick(["K", "D", "Z", "", "KK"]) }),
 ];
 
 test(`directory gives every question one answer, whatever local says, ${seeds} times`, async () => {

@@ -5,7 +5,7 @@ import { compileAccounts, openAccounts } from "../../services/accounts/open-acco
 import { accountsCdbPath } from "../../services/layout/layout.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 import { createLastUses } from "./last-uses.ts";
-import { createPasswords, type Passwords } from "./passwords.ts";
+import { type AskOutside, createPasswords, type Passwords } from "./passwords.ts";
 
 /** The accounts, while they can be read. */
 export interface Accounts {
@@ -22,7 +22,11 @@ const busyMs = 200;
 const writeUsesMs = 10_000;
 
 /** The accounts in `folder`. What is wrong with them is logged; logins fail, for now, until it is put right. */
-export async function createAccounts(folder: string, log: (event: Event) => void): Promise<Accounts> {
+export async function createAccounts(
+  folder: string,
+  log: (event: Event) => void,
+  askOutside: AskOutside,
+): Promise<Accounts> {
   const uses = createLastUses();
   let store: AccountStore | undefined;
   let passwords: Passwords | undefined;
@@ -43,7 +47,7 @@ export async function createAccounts(folder: string, log: (event: Event) => void
       log({ event: "alert", text: `${opened.text}: nobody can log in` });
       return;
     }
-    passwords = await createPasswords(opened.value, Date.now);
+    passwords = await createPasswords(opened.value, Date.now, askOutside);
     store = opened.value;
     if (existsSync(accountsCdbPath(folder)) || store.domains().length === 0) return;
     const compiled = compileAccounts(store, folder);

@@ -1,100 +1,71 @@
 import type { Socket } from "node:net";
 import {
   askMailbox,
+  askPassword,
   cannotTell,
   grant,
   mailboxAnswer,
   maxMailboxQuestions,
+  maxPasswordQuestions,
   overQuotaForGood,
+  passwordAnswer,
 } from "../../protocol/wire/directory.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
+import { createLine } from "./line.ts";
 
-/** The way to `local`. */
+/** The way to `local`. Without it, with too many waiting, and when it takes too long, nobody can tell. */
 export interface LocalLink {
-  /** A fresh connection; what was asked on the old one is asked again. */
+  /** A fresh connection; what was asked on the old one cannot be told. */
   attach(socket: Socket): void;
-  /** What `local` says of an address; "cannot tell" with too many waiting, and when it takes too long, as without `local`. */
+  /** What `local` says of an address. */
   ask(address: string): Promise<number>;
+  /** What the program of control/checkpassword says: "K", "D" or "Z". */
+  checkPassword(account: string, password: Buffer): Promise<string>;
   /** Has `local` open the mailbox of that address to who shows the ticket. Resolves when it knows. */
   grant(ticket: Buffer, address: string): Promise<void>;
 }
 
 const maxWaiting = 1_000;
 /** Asked or waiting: a client does not wait longer for its reply. */
-const longestMs = 15_000;
-
-interface Question {
-  readonly address: string;
-  readonly answer: (value: number) => void;
-}
+const longestMs = 5_000;
+const longestCheckMs = 25_000;
 
 /** Asks so many questions at a time; the others wait their turn. */
 export function createLocalLink(): LocalLink {
-  const asked = new Map<number, Question>();
-  const waiting = new Set<Question>();
   let channel: Channel | undefined;
-  let next = 1;
-
-  const ask = (): void => {
-    for (const question of waiting) {
-      if (!channel || asked.size >= maxMailboxQuestions) return;
-      waiting.delete(question);
-      const stream = next;
-      next = (next + 1) >>> 0;
-      asked.set(stream, question);
-      channel.send(askMailbox.encode(stream, { address: question.address }));
-    }
-  };
-
-  const drop = (): void => {
-    channel = undefined;
-    for (const question of asked.values()) waiting.add(question); // a restart of `local` is to be invisible
-    asked.clear();
-  };
-
-  const askAbout = (address: string): Promise<number> => {
-    if (waiting.size >= maxWaiting) return Promise.resolve(cannotTell);
-    const { promise, resolve } = Promise.withResolvers<number>();
-    const question: Question = {
-      address,
-      answer(value) {
-        clearTimeout(clock);
-        resolve(value);
-      },
-    };
-    const clock = setTimeout(() => {
-      waiting.delete(question);
-      resolve(cannotTell);
-    }, longestMs);
-    waiting.add(question);
-    ask();
-    return promise;
-  };
+  const mailboxes = createLine<number>({ atOnce: maxMailboxQuestions, maxWaiting, longestMs, none: cannotTell });
+  const passwords = createLine<string>({
+    ...{ atOnce: maxPasswordQuestions, maxWaiting, longestMs: longestCheckMs, none: "Z" },
+  });
+  const send = (frame: Buffer): void => channel?.send(frame);
 
   return {
     attach(socket) {
       channel?.close();
       const opened = createChannel(socket, {
         onFrame({ type, stream, payload }) {
-          const value = type === mailboxAnswer.type ? mailboxAnswer.decode(payload)?.answer : undefined;
-          const question = asked.get(stream);
-          if (value === undefined || value > overQuotaForGood || !question) return "broken";
-          asked.delete(stream);
-          question.answer(value);
-          ask();
-          return undefined;
+          if (type === mailboxAnswer.type) {
+            const value = mailboxAnswer.decode(payload)?.answer;
+            return value === undefined || value > overQuotaForGood ? "broken" : mailboxes.answer(stream, value);
+          }
+          const letter = type === passwordAnswer.type ? passwordAnswer.decode(payload)?.letter : undefined;
+          return letter === undefined || !/^[KDZ]$/.test(letter) ? "broken" : passwords.answer(stream, letter);
         },
         onClose() {
-          if (channel === opened) drop();
+          if (channel !== opened) return;
+          channel = undefined;
+          for (const line of [mailboxes, passwords]) line.close();
         },
       });
       channel = opened;
-      ask();
+      for (const line of [mailboxes, passwords]) line.open(send);
     },
-    ask: askAbout,
+    ask: (address) => mailboxes.ask((stream) => askMailbox.encode(stream, { address })),
+    checkPassword: (account, password) => passwords.ask((stream) => askPassword.encode(stream, { account, password })),
     async grant(ticket, address) {
-      channel?.send(grant.encode(0, { ticket, address }));
-      await askAbout(""); // answered after what was sent before it: the ticket is known by then
+      send(grant.encode(0, { ticket, address }));
+      // Answered after what was sent before it: the ticket is known by then.
+      await mailboxes.ask((stream) => askMailbox.encode(stream, { address: "" }));
     },
   };
 }

@@ -39,11 +39,16 @@ store.putAppPassword({ ...phone, name: "phone" });
 const gone = createHash("sha256").update("old-password").digest("hex");
 store.putAppPassword({ ...phone, name: "tablet", digest: gone, expiresMs: 1 });
 
+/** The site's own program. */
+const outside = (account: string, secret: string): string =>
+  account === "later" ? "Z" : account === "sys" && secret === "secret" ? "K" : "D";
 const log: Event[] = [];
 const notes: string[] = [];
 const waited: number[] = [];
 const granted: string[] = [];
-const passwords = await createPasswords(store, Date.now);
+const passwords = await createPasswords(store, Date.now, (account, secret) =>
+  account.endsWith("a.test") || account === "nobody" ? undefined : Promise.resolve(outside(account, secret.toString())),
+);
 const start = (keepsPasswords = true, limits = { perAddress: 0, perNetwork: 0, perAccount: 0 }) =>
   createLogins({
     passwords: () => passwords,
@@ -111,6 +116,14 @@ const tries: readonly {
     letter: "D",
     why: "wrong password",
   },
+  { name: "an account of the system", with: plain("sys", "secret"), letter: "K" },
+  {
+    name: "an account of the system, and a wrong password",
+    with: plain("sys", "guess"),
+    letter: "D",
+    why: "refused by checkpassword",
+  },
+  { name: "a name for nobody's program", with: plain("nobody", "x"), letter: "D", why: "no such account" },
   { name: "an unknown mechanism", with: { mechanism: "X" }, letter: "D", why: "no such mechanism" },
   { name: "a malformed message", with: { initial: Buffer.from("x") }, letter: "D", why: "malformed" },
 ];
@@ -125,6 +138,10 @@ for (const { name, with: more, letter, why } of tries) {
     else assert.partialDeepStrictEqual(event, { event: "login failure", address: "192.0.2.1", why: why ?? "" });
   });
 }
+
+test("a program that cannot tell now makes nobody wrong", async () => {
+  assert.equal((await login(plain("later", "secret"))).letter, "Z");
+});
 
 test("an old hash was made anew, with keys for SCRAM", () => {
   const renewed = store.user("old@a.test");

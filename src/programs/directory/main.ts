@@ -17,7 +17,9 @@ runProgram("directory", async (given) => {
   let { settings } = given;
   let router = createRouter(settings);
   const local = createLocalLink();
-  const accounts = await createAccounts(folder, given.log);
+  const accounts = await createAccounts(folder, given.log, (account, password) =>
+    settings.checkpassword === "" ? undefined : local.checkPassword(account, password),
+  );
   const recipients = createRecipients({
     route: (address) => router.route(address),
     ask: local.ask,
@@ -29,7 +31,7 @@ runProgram("directory", async (given) => {
     guesses,
     host: () => settings.me,
     keepsPasswords: () => settings.keeppasswords === 1,
-    grant: local.grant,
+    grant: (ticket, account) => local.grant(ticket, account.includes("@") ? account : `${account}@${settings.me}`),
     note: accounts.note,
     log: given.log,
     wait: sleep,

@@ -10,6 +10,7 @@ import {
   scramIterations,
   scramSaltOctets,
 } from "../../protocol/password/scram-keys.ts";
+import { domainOf } from "../../protocol/routing/router.ts";
 import type { AccountStore, AppPassword, User } from "../../services/accounts/account-store.ts";
 import { createTurns } from "./turns.ts";
 
@@ -32,8 +33,15 @@ export interface Passwords {
 /** Two at a time take 40 MiB; those that wait longer would get no answer in time anyway. */
 const limits = { atOnce: 2, waiting: 200, waitMs: 10_000 };
 
+/** What the site's own program says, for accounts of domains that are not in the store; `undefined` without one. */
+export type AskOutside = (account: string, password: Buffer) => Promise<string> | undefined;
+
 /** Checks passwords against the store. Throws SQLite's error. */
-export async function createPasswords(store: AccountStore, nowMs: () => number): Promise<Passwords> {
+export async function createPasswords(
+  store: AccountStore,
+  nowMs: () => number,
+  askOutside: AskOutside,
+): Promise<Passwords> {
   const turns = createTurns(limits);
   const nobodyKey = Buffer.from(store.nobodyKey(), "hex");
   const dummy: PasswordHash = { form: "argon2id", hash: await hashArgon2(randomBytes(16), randomBytes(saltOctets)) };
@@ -59,6 +67,11 @@ export async function createPasswords(store: AccountStore, nowMs: () => number):
       const user = store.user(account);
       const appPassword = user && findAppPassword(store.appPasswords(account), password);
       if (appPassword) return verdictOf(appPassword, user, service, nowMs());
+      if (!user && !store.domain(domainOf(account))) {
+        const letter = await askOutside(account, password);
+        if (letter === "Z") return { kind: "cannot tell" };
+        if (letter !== undefined) return letter === "K" ? { kind: "right" } : wrongOutside;
+      }
       const right = await turns.run(() => isRight(user, password));
       if (right === undefined) return { kind: "cannot tell" };
       if (!user) return { kind: "wrong", why: "no such account" };
@@ -81,6 +94,8 @@ export async function createPasswords(store: AccountStore, nowMs: () => number):
     isEnabled: (account) => store.user(account)?.enabled === 1,
   };
 }
+
+const wrongOutside: Verdict = { kind: "wrong", why: "refused by checkpassword" };
 
 /** Looks at each, whichever it is. */
 function findAppPassword(all: readonly AppPassword[], password: Buffer): AppPassword | undefined {

@@ -12,6 +12,7 @@ import { deviceOf, openDirectoryOf, syncFileSystem } from "../../services/kernel
 import { launch } from "../../services/launch/launch.ts";
 import { pathOf } from "../../services/maildir/file.ts";
 import type { Given, Program } from "../../services/program/program.ts";
+import { checkPassword, type Letter } from "./check-password.ts";
 import { readFacts } from "./facts.ts";
 import { createFlusher } from "./flush.ts";
 import { serveDirectory } from "./serve-directory.ts";
@@ -104,9 +105,12 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     isOpen: () => isOpen,
   };
 
+  const askChecker = async (account: string, password: Buffer): Promise<Letter> =>
+    settings.checkpassword === "" ? "Z" : await checkPassword(settings.checkpassword, account, password);
+
   return done({
     peer(name, socket: Socket) {
-      if (name === "directory") return void serveDirectory(socket, desk);
+      if (name === "directory") return void serveDirectory(socket, { ...desk, checkPassword: askChecker });
       if (name !== "queue") return void socket.destroy();
       const link = serveQueue(socket, desk, {
         whenIdle: () => whenIdle(),

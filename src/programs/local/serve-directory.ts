@@ -2,32 +2,62 @@ import type { Socket } from "node:net";
 import { splitAddress } from "../../protocol/address.ts";
 import {
   askMailbox,
+  askPassword,
   cannotTell,
   doesNotExist,
   exists,
   mailboxAnswer,
   maxMailboxQuestions,
+  maxPasswordQuestions,
   overQuotaForGood,
+  passwordAnswer,
 } from "../../protocol/wire/directory.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { probe, probed } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Confinement, Routed } from "../../services/directory/route.ts";
+import type { Letter } from "./check-password.ts";
 import type { Desk } from "./serve-queue.ts";
 import type { Workers } from "./workers.ts";
 
 /** A worker that has not answered by then is busy with something else, or there is no place for one. */
 const longestMs = 10_000;
 
-export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen">;
+export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen"> & {
+  /** The site's own program says; "Z" without one. */
+  readonly checkPassword: (account: string, password: Buffer) => Promise<Letter>;
+};
 
 /** Answers what `directory` asks over `socket`: routed as a delivery is, then the user's own worker looks. */
 export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): void } {
   const asked = new Set<number>();
+  const checked = new Set<number>();
   const channel = createChannel(socket, {
-    onFrame: (frame) => (frame.type === askMailbox.type ? ask(frame) : "broken"),
-    onClose: () => asked.clear(),
+    onFrame(frame) {
+      switch (frame.type) {
+        case askMailbox.type:
+          return ask(frame);
+        case askPassword.type:
+          return check(frame);
+        default:
+          return "broken";
+      }
+    },
+    onClose() {
+      asked.clear();
+      checked.clear();
+    },
   });
+
+  function check({ stream, payload }: Frame): undefined | "broken" {
+    const question = askPassword.decode(payload);
+    if (!question || checked.has(stream) || checked.size >= maxPasswordQuestions) return "broken";
+    checked.add(stream);
+    void desk.checkPassword(question.account, Buffer.from(question.password)).then((letter) => {
+      if (checked.delete(stream)) channel.send(passwordAnswer.encode(stream, { letter }));
+    });
+    return undefined;
+  }
 
   function ask({ stream, payload }: Frame): undefined | "broken" {
     const question = askMailbox.decode(payload);

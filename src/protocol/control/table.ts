@@ -282,6 +282,12 @@ export const controls = {
     "as loginfailuresperaddress, to one account, whoever tries; networks it has been used from are not shut out",
     "0.1",
   ),
+  checkpassword: row(
+    line(""),
+    ["directory", "local"],
+    "program, with its arguments, that is asked about passwords of accounts that are none of ours, by the interface of checkpassword: name and password on descriptor 3, exit 0 or 1; it runs as root, to log users of the system in",
+    "0.1",
+  ),
   keeppasswords: row(
     integer(0, 0, 1, "0 or 1"),
     ["directory"],

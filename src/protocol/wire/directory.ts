@@ -10,6 +10,7 @@ import { defineFrame } from "./layout.ts";
  *   at any time in a SASL exchange: saslCancel           ->  nothing
  *
  *   from `directory` to `local`: askMailbox              ->  mailboxAnswer
+ *                                askPassword             ->  passwordAnswer
  *                                grant                   ->  nothing
  *
  * Addresses and passwords are octets (latin1 text).
@@ -66,6 +67,13 @@ export const askMailbox = defineFrame(73, { address: "text" });
 export const mailboxAnswer = defineFrame(74, { answer: "u8" });
 /** Who shows this ticket within a minute may open the mailbox of that address, once. Whose that is `local` decides. */
 export const grant = defineFrame(75, { ticket: "octets", address: "text" });
+
+/** What does the program of control/checkpassword say? */
+export const askPassword = defineFrame(76, { account: "text", password: "octets" });
+/** `letter`: K it is right, D it is wrong, Z nobody can tell now. */
+export const passwordAnswer = defineFrame(77, { letter: "text" });
+/** `local` is asked about so many passwords at once; more break the channel. */
+export const maxPasswordQuestions = 8;
 
 /** Longest octet string of a SASL exchange; a longer one breaks the channel. */
 export const maxSaslOctets = 12_288;

@@ -1,0 +1,81 @@
+/** Questions to one peer: so many at a time, the others wait their turn, and each gets one answer. */
+export interface Line<Answer> {
+  /** `encode` makes the frame for the stream it is asked on. */
+  ask(encode: (stream: number) => Buffer): Promise<Answer>;
+  /** The peer's answer; "broken" to what was not asked. */
+  answer(stream: number, value: Answer): undefined | "broken";
+  /** The peer is there. */
+  open(send: (frame: Buffer) => void): void;
+  /** The peer is gone, and with it what was asked. */
+  close(): void;
+}
+
+export interface LineLimits<Answer> {
+  readonly atOnce: number;
+  readonly maxWaiting: number;
+  /** Waiting and asked together. */
+  readonly longestMs: number;
+  /** The answer when there is none. */
+  readonly none: Answer;
+}
+
+interface Question<Answer> {
+  readonly encode: (stream: number) => Buffer;
+  readonly answer: (value: Answer) => void;
+}
+
+export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: LineLimits<Answer>): Line<Answer> {
+  const asked = new Map<number, Question<Answer>>();
+  const waiting = new Set<Question<Answer>>();
+  let send: ((frame: Buffer) => void) | undefined;
+  let next = 1;
+
+  const advance = (): void => {
+    for (const question of waiting) {
+      if (!send || asked.size >= atOnce) return;
+      waiting.delete(question);
+      const stream = next;
+      next = (next + 1) >>> 0;
+      asked.set(stream, question);
+      send(question.encode(stream));
+    }
+  };
+
+  return {
+    ask(encode) {
+      if (!send || waiting.size >= maxWaiting) return Promise.resolve(none);
+      const { promise, resolve } = Promise.withResolvers<Answer>();
+      const question: Question<Answer> = {
+        encode,
+        answer(value) {
+          clearTimeout(clock);
+          resolve(value);
+        },
+      };
+      const clock = setTimeout(() => {
+        waiting.delete(question);
+        resolve(none);
+      }, longestMs);
+      waiting.add(question);
+      advance();
+      return promise;
+    },
+    answer(stream, value) {
+      const question = asked.get(stream);
+      if (!question) return "broken";
+      asked.delete(stream);
+      question.answer(value);
+      advance();
+      return undefined;
+    },
+    open(to) {
+      send = to;
+      advance();
+    },
+    close() {
+      send = undefined;
+      for (const { answer } of asked.values()) answer(none);
+      asked.clear();
+    },
+  };
+}
