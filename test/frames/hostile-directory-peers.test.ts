@@ -194,7 +194,13 @@ test("directory cannot tell when local stays away", async (t) => {
 test(`local answers one directory while another sends what it likes, ${seeds} times`, async () => {
   for (let seed = 1; seed <= seeds; seed++) {
     const source = new Source(seed);
-    const noWorkers = { take: () => assert.fail(), retire: () => {}, endPrograms: () => {}, close: () => {} };
+    const noWorkers = {
+      take: () => assert.fail(),
+      retire: () => {},
+      endRetired: () => {},
+      endPrograms: () => {},
+      close: () => {},
+    };
     const desk = { route: () => done(undefined), workers: noWorkers, ...site };
     const honest = new FakeSocket();
     serveDirectory(honest, desk);
@@ -216,7 +222,13 @@ test(`local answers one directory while another sends what it likes, ${seeds} ti
 });
 
 test("local hangs up on a directory that asks too much at once", () => {
-  const noWorkers = { take: () => assert.fail(), retire: () => {}, endPrograms: () => {}, close: () => {} };
+  const noWorkers = {
+    take: () => assert.fail(),
+    retire: () => {},
+    endRetired: () => {},
+    endPrograms: () => {},
+    close: () => {},
+  };
   const never = { route: () => new Promise<never>(() => {}), workers: noWorkers, ...site };
   const socket = new FakeSocket();
   serveDirectory(socket, never);

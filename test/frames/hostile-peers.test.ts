@@ -124,6 +124,7 @@ function openLocal() {
     workers: {
       take: ({ key }: { key: string }, give: (worker: Outcome<Worker>) => void) => give(done(of(key).worker)),
       retire: () => {},
+      endRetired: () => {},
       endPrograms: () => {},
       close: () => {},
     },

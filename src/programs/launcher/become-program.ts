@@ -3,7 +3,7 @@ import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { closeAtExec, keepAcrossExec } from "../../services/kernel/descriptors.ts";
 import { execute } from "../../services/kernel/execute.ts";
-import { become, dropCapabilities, forbidNewPrivileges } from "../../services/kernel/identity.ts";
+import { become, dropCapabilities, endWith, forbidNewPrivileges } from "../../services/kernel/identity.ts";
 import { type PathRight, restrictByLandlock } from "../../services/kernel/landlock.ts";
 import { limit } from "../../services/kernel/limits.ts";
 import { osReason } from "../../services/kernel/os-reason.ts";
@@ -28,6 +28,7 @@ export function becomeProgram(order: LaunchOrder): Failure {
     () => handOn(order.descriptors),
     () => setLimits(plan.wall),
     () => changeUser(plan.wall),
+    () => endWith(order.parent),
     () => mayRead(main, plan.wall),
     () => (plan.wall.kernel === "confined" ? confine(plan, machine, key) : done(undefined)),
   ];

@@ -437,6 +437,51 @@ test("every message is stored exactly once, whoever is killed while it is delive
   queue.close();
 });
 
+function isAlive(pid: number): boolean {
+  try {
+    return !/ [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
+
+/** Kills `local` while its workers stand still, and waits until they are gone: nobody else has told them to. */
+async function killStanding(program: ChildProcess): Promise<void> {
+  const standing = childrenOf(program.pid);
+  assert.ok(standing.length > 0);
+  for (const worker of standing) process.kill(worker, "SIGSTOP");
+  program.kill("SIGKILL");
+  while (standing.some(isAlive)) await turn();
+}
+
+test("a worker ends with local, whatever it is at: the next local has its mail delivered by another", async () => {
+  const program = await start(true);
+  const queue = await Queue.connect(program);
+  await queue.deliver({ name: "p1", to: "joe@box.test" });
+  await killStanding(program);
+});
+
+test("a retired worker ends with the connection of queue, which has its mail delivered by another", async () => {
+  const program = await start(true);
+  const queue = await Queue.connect(program);
+  rmSync(join(root, "home/pid"), { force: true });
+  writeFileSync(join(root, "home/.qmail-stuck"), "|echo $$ >pid; exec sleep 1000\n");
+  const given = queue.deliver({ name: "r1", to: "stuck@else.test" });
+  while (!filesIn("home").includes("pid")) await turn();
+  const [worker = 0] = childrenOf(program.pid);
+  process.kill(worker, "SIGSTOP");
+  const settings = readSettings(new Map([["mailboxdomains", "box.test:create\n"]]));
+  program.send({ kind: "reload", settings: settings.kind === "done" ? settings.value : undefined });
+  const next = await Queue.connect(program);
+  assert.equal((await next.deliver({ name: "r2", to: "files@else.test" })).text, "Kdid 1+0+0\n");
+  assert.ok(isAlive(worker));
+  queue.close();
+  await assert.rejects(given);
+  while (isAlive(worker)) await turn();
+  next.close();
+  await stop(program);
+});
+
 const isRoot = process.getuid?.() === 0;
 test("§17.53 §17.54 as root, a user's mail and programs are that user's alone", {
   skip: !isRoot && "needs root",
@@ -456,8 +501,8 @@ test("§17.53 §17.54 as root, a user's mail and programs are that user's alone"
     assert.equal(statSync(join(home, "Maildir/new", file)).uid, otherId);
     const asRoot = await queue.deliver({ name: "o2", to: "joe@box.test" });
     assert.equal(asRoot.text, "ZNot allowed to perform deliveries as root. (#4.7.0)\n");
-    queue.close();
+    await killStanding(program);
   } finally {
-    await stop(program);
+    program.kill("SIGKILL");
   }
 });

@@ -67,6 +67,7 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     onClose() {
       for (const delivery of deliveries.values()) delivery.abandon();
       deliveries.clear();
+      desk.workers.endRetired();
       whenClosed();
     },
   });

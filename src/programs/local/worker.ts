@@ -79,7 +79,7 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
       return passedOn.includes(frame.type) ? events.onFrame(frame) : "broken";
     },
     onClose(why) {
-      child.kill(why === "closed" ? "SIGTERM" : "SIGKILL");
+      child.kill("SIGKILL"); // now, whatever it is at: others may repeat it
       for (const program of programs.values()) program.end();
       const lost = [...streams.values()];
       streams.clear();

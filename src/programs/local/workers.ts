@@ -16,6 +16,8 @@ export interface Workers {
   take(confinement: Confinement, give: (worker: Outcome<Worker>) => void): void;
   /** No worker gets another delivery; each ends when it has nothing left to do. */
   retire(): void;
+  /** Ends those: what they have is given up, and repeated by others who must not meet them at it. */
+  endRetired(): void;
   endPrograms(): void;
   /** Ends all of them. */
   close(): void;
@@ -171,6 +173,9 @@ export function createWorkers(options: WorkersOptions): Workers {
     },
     retire() {
       for (const place of places) place.isRetired = true;
+    },
+    endRetired() {
+      for (const { worker, isRetired } of places) if (isRetired) worker.close();
     },
     endPrograms() {
       for (const { worker } of places) worker.endPrograms();

@@ -1,5 +1,8 @@
+import { temporary } from "../../protocol/outcome.ts";
 import { type KernelOutcome, kernelFailure, libc, worked } from "./libc.ts";
 
+const PR_SET_PDEATHSIG = 1;
+const SIGKILL = 9;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAPBSET_READ = 23;
 const PR_CAPBSET_DROP = 24;
@@ -27,4 +30,14 @@ export function forbidNewPrivileges(): KernelOutcome<void> {
   return libc().prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) < 0
     ? kernelFailure("forbid new privileges")
     : worked(undefined);
+}
+
+/**
+ * Has the kernel kill this process when the one that started it, `parent`, ends: from the next moment on, and after an
+ * exec. Becoming another user undoes it.
+ */
+export function endWith(parent: number): KernelOutcome<void> {
+  if (libc().prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) < 0) return kernelFailure("end with the parent");
+  if (process.ppid === parent) return worked(undefined);
+  return { ...temporary("3.0", `process ${parent}, which started this one, has ended`), code: "ESRCH" };
 }

@@ -5,6 +5,8 @@ import type { LaunchPlan } from "./plan.ts";
 /** What the launcher is told, as JSON in its one argument. */
 export interface LaunchOrder {
   readonly plan: LaunchPlan;
+  /** The process that starts it, and with which it ends. */
+  readonly parent: number;
   /** The program's main file. */
   readonly main: string;
   /** Descriptors the program gets: 0 up to, not including, this. */
@@ -26,13 +28,15 @@ export interface LaunchOptions {
 
 /**
  * Starts a program inside its walls, through the launcher, which becomes it: pid, descriptors and channel are the
- * program's. Send it nothing before its first message. A wall that cannot be put up ends it with 111.
+ * program's. Send it nothing before its first message. A wall that cannot be put up ends it with 111. It does not
+ * outlive us, however we end: what we would start anew does not meet the old one still at work.
  */
 export function launch(plan: LaunchPlan, options: LaunchOptions): ChildProcess {
   const extension = extname(import.meta.filename);
   const channel = options.stdio.indexOf("ipc");
   const order: LaunchOrder = {
     plan,
+    parent: process.pid,
     main: join(plan.code, "programs", plan.program, `main${extension}`),
     descriptors: options.stdio.length,
     channel: channel < 0 ? null : channel,
