@@ -106,8 +106,8 @@ test("mailboxDomains() knows which make their mailboxes", () => {
   assert.deepEqual(
     [...domains],
     [
-      ["example.org", { create: false }],
-      ["new.example", { create: true }],
+      ["example.org", { create: false, accounts: false }],
+      ["new.example", { create: true, accounts: false }],
     ],
   );
 });
