@@ -1,5 +1,6 @@
 /** SMTP's extensions and LMTP, with clients that others wrote. */
 import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run } from "../support/commands.ts";
@@ -22,7 +23,13 @@ let lmtpPort: number;
 before(async () => {
   lmtpPath = join(temporaryFolder(), "lmtp");
   lmtpPort = await freePort();
-  server = await startServer({ control: { lmtplisten: `${lmtpPath}\n127.0.0.1:${lmtpPort}\n`, relayclients: "" } });
+  server = await startServer({
+    control: {
+      lmtplisten: `${lmtpPath}\n127.0.0.1:${lmtpPort}\n`,
+      relayclients: "",
+      mailboxdomains: "localhost:create\nfar.example:create\n",
+    },
+  });
 });
 after(async () => await server[Symbol.asyncDispose]());
 
@@ -104,4 +111,61 @@ test("Postfix relays SMTPUTF8 and DSN wishes to us", { skip: unlessRoot() || wit
   await client.quit();
   await until("its mailbox", () => readMaildir(mailboxOf(server, "jürgen")).length === 1);
   assert.match(readMaildir(mailboxOf(server, "jürgen"))[0]?.text ?? "", /^ {2}by localhost with UTF8SMTP; /m);
+});
+
+const everyOctet = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));
+const binaryMessage = `Subject: binary\r\nContent-Transfer-Encoding: binary\r\n\r\n${everyOctet}\n.\n\r\n.\r\nFrom x`;
+
+async function sendBinary(port: number, forwardPath: string, message: Buffer): Promise<string> {
+  const client = await SmtpClient.open(port);
+  for (const command of [
+    "EHLO client.example",
+    "MAIL FROM:<bs@localhost> BODY=BINARYMIME",
+    `RCPT TO:<${forwardPath}>`,
+  ]) {
+    assert.match(await client.command(command), /^250/);
+  }
+  client.send(`BDAT ${message.length} LAST\r\n`);
+  client.send(message);
+  const reply = await client.reply();
+  await client.quit();
+  return reply;
+}
+
+const mailOf = (localPart: string): string[] =>
+  readMaildir(join(server.root, "mail/far.example", localPart, "Maildir")).map(({ text }) => text);
+
+test("a binary message goes from server to server to a Maildir octet for octet, also by a forward, and is bounced as text", async () => {
+  const control = { smtproutes: `far.example:127.0.0.1:${server.smtpPort}\n:127.0.0.1:1\n`, queuelifetime: "0\n" };
+  await using first = await startServer({
+    control,
+    files: { "mail/localhost/forward/.qmail": "&bin2@far.example\n" },
+  });
+  const message = Buffer.from(binaryMessage, "latin1");
+  for (const to of ["bin1@far.example", "forward@localhost", "x@nowhere.example"]) {
+    assert.match(await sendBinary(first.smtpPort, to, message), /^250 2\.0\.0 ok/);
+  }
+  for (const localPart of ["bin1", "bin2"]) {
+    await until(`mail for ${localPart}`, () => mailOf(localPart).length === 1);
+    const text = mailOf(localPart)[0] ?? "";
+    assert.ok(text.endsWith(`\r\n${binaryMessage}`), JSON.stringify(text));
+    const header = text.slice(0, text.indexOf("Subject:"));
+    assert.match(header, /^Return-Path: .*\nDelivered-To: .*\n(?:(?:Received|Delivered-To): .*\r\n(?: .*\r\n)*){2,4}$/);
+  }
+  await until("the bounce", () => readMaildir(mailboxOf(first, "bs")).length === 1);
+  const bounce = readMaildir(mailboxOf(first, "bs"))[0]?.text ?? "";
+  assert.match(bounce, /\nSubject: binary\nContent-Transfer-Encoding: binary\n/);
+  assert.doesNotMatch(bounce, /[\0\r]/);
+});
+
+test("a binary message of 50 MB with one line costs no program its size in memory", async () => {
+  const message = Buffer.concat([Buffer.from("Subject: long\r\n\r\n"), Buffer.alloc(50_000_000, "\0\xff", "latin1")]);
+  assert.match(await sendBinary(server.smtpPort, "long@localhost", message), /^250/);
+  const folder = join(mailboxOf(server, "long"), "new");
+  await until("its delivery", () => existsSync(folder) && readdirSync(folder).length === 1);
+  const stored = readFileSync(join(folder, readdirSync(folder)[0] ?? ""));
+  assert.ok(stored.subarray(-message.length).equals(message));
+  for (const { name: program, memoryKiB } of await server.status()) {
+    assert.ok(memoryKiB < 150_000, `${program}: ${memoryKiB} KiB`);
+  }
 });

@@ -100,11 +100,15 @@ export async function readHeader(core: Core, message: NewMessage): Promise<Buffe
   return headerOf(pieces);
 }
 
-/** The same, of what is in memory. */
+/** The same, of what is in memory. In text's form also that of a binary message, whose lines end as they came. */
 export function headerOf(pieces: readonly Uint8Array[]): Buffer {
   const start = Buffer.concat([Buffer.from("\n"), ...pieces]).subarray(0, maxHeaderOctets + 1);
-  const end = start.indexOf("\n\n");
-  return start.subarray(1, (end < 0 ? start.lastIndexOf("\n") : end) + 1);
+  const text = start
+    .toString("latin1")
+    .replaceAll("\r\n", "\n")
+    .replace(/[\0\r]/g, "?");
+  const end = text.indexOf("\n\n");
+  return Buffer.from(text.slice(1, (end < 0 ? text.lastIndexOf("\n") : end) + 1), "latin1");
 }
 
 /** Reads until it works: the result is needed, and the store comes back. */

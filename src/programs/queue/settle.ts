@@ -211,7 +211,11 @@ export class Settler {
     const arrivedMs = this.#core.clock.wallMs();
     const received = receivedLine(id, "by local", arrivedMs);
     const { bodyKind, uid, body, bodyOctets, suffix } = message;
-    const before = Buffer.concat([received, prefix, message.prefix]);
+    const added = Buffer.concat([received, prefix]);
+    // A binary message goes on as it is stored (RFC 3030 §3), so its lines end in CR LF here too.
+    const lines =
+      bodyKind === binary ? Buffer.from(added.toString("latin1").replaceAll("\n", "\r\n"), "latin1") : added;
+    const before = Buffer.concat([lines, message.prefix]);
     const content = { bodyKind, uid, prefix: before, body, bodyOctets, suffix };
     const options = forwardedOptions(message.options, asked !== undefined);
     const { dsn } = asked ?? {};
@@ -304,3 +308,5 @@ function forwardedOptions(options: Options | undefined, isOwn: boolean): Options
   const kept = { ...noOptions, flags, priority, ...(isOwn && { envelopeId, ret }) };
   return isDeepStrictEqual(kept, noOptions) ? undefined : kept;
 }
+
+const binary = 2;

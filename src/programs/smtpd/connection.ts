@@ -666,9 +666,10 @@ export class Connection {
     const nowMs = this.#around.nowMs();
     const trace = receivedLine({ helo: name, protocol: this.#protocol, address, by: me, nowMs, ...tls });
     const session = this.#session;
+    const isBinary = "transaction" in session && session.transaction.bodyKind === binaryMime;
     return new Intake(
       this.#terms.queue,
-      trace,
+      isBinary ? trace.replaceAll("\n", "\r\n") : trace, // it goes on as it is stored
       { maxMessageOctets: this.#rules.maxMessageOctets, maxHops, mayBeUtf8: this.#isUtf8 },
       {
         onRoom: () => this.#run(),

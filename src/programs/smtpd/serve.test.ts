@@ -324,7 +324,8 @@ async function atChunks(stage: Stage, parameters = ""): Promise<Talk> {
   return talk;
 }
 
-const bodyOf = (stage: Stage, at: number): string => stage.queue.messages[at]?.body.replace(/^.*\n.*-0000\n/, "") ?? "";
+const bodyOf = (stage: Stage, at: number): string =>
+  stage.queue.messages[at]?.body.replace(/^.*\r?\n.*-0000\r?\n/, "") ?? "";
 const everyOctet = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));
 
 test("smtpd takes a pipelined session with chunks at every cut, and makes of it the same messages", async () => {
@@ -359,6 +360,10 @@ test("smtpd hands on a binary body octet for octet, and says what it is", async 
   assert.match(await talk.ask("BDAT 0 LAST"), /^250 2\.0\.0 ok/);
   assert.equal(bodyOf(stage, 0), everyOctet + everyOctet);
   assert.equal(stage.queue.messages[0]?.bodyKind, 2);
+  assert.match(
+    stage.queue.messages[0]?.body ?? "",
+    /^Received: from unknown \(127\.0\.0\.1\)\r\n {2}by localhost with SMTP; .* -0000\r\n/,
+  );
 });
 
 test("smtpd holds back a client whose chunk is larger than the window", async () => {

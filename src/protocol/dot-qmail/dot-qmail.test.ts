@@ -191,6 +191,10 @@ const loops: readonly (readonly [string, string, boolean])[] = [
   ["as a part of a line", "X-Delivered-To: a@b\nDelivered-To: a@bc\n Delivered-To: a@b\n\n", false],
   ["without a line end", "Delivered-To: a@b", false],
   ["nowhere", "", false],
+  ["that ends in CR LF", "Subject: x\r\nDelivered-To: a@b\r\n\r\nbody\r\n", true],
+  ["in a body behind CR LF CR LF", "Subject: x\r\n\r\nDelivered-To: a@b\r\n", false],
+  ["with two CR", "Delivered-To: a@b\r\r\n", false],
+  ["that begins with CR", "\rx\nDelivered-To: a@b\n", true],
   ["after a longer line", "Delivered-To: a@bDelivered-To: a@b\nDelivered-To: a@b\n", true],
 ];
 for (const [name, message, found] of loops) {

@@ -108,10 +108,21 @@ const loop: Row = {
   cases: 1_500,
   check(source) {
     const line = "Delivered-To: a@b\n";
-    const words = [line, "Delivered-To: a@b", "Delivered-To: ", "a@b\n", "\n", "x", line.toLowerCase(), "\n\n"];
+    const words = [
+      line,
+      "Delivered-To: a@b",
+      "Delivered-To: ",
+      "a@b\n",
+      "\n",
+      "x",
+      line.toLowerCase(),
+      "\n\n",
+      "\r",
+      "\r\n",
+    ];
     const message = Buffer.from(source.text(words, 12), "latin1");
-    const header = message.toString("latin1").split(/(?:^|(?<=\n))\n/, 1)[0] ?? "";
-    const expected = header.split(/(?<=\n)/).includes(line);
+    const header = message.toString("latin1").split(/(?:^|(?<=\n))\r?\n/, 1)[0] ?? "";
+    const expected = header.split(/(?<=\n)/).some((one) => one === line || one === line.replace("\n", "\r\n"));
     for (const pieces of [[message], source.pieces(message)]) {
       const find = createHeaderSearch(line);
       let found = false;
