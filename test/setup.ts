@@ -34,6 +34,7 @@ const wanted: readonly (readonly [string, string])[] = [
   ["maildrop", "maildrop"],
   ["tcprules", "ucspi-tcp"],
   ["script", "bsdutils"],
+  ["ldns-signzone", "ldnsutils"],
 ];
 
 interface Unpacked {
@@ -52,9 +53,14 @@ const unpacked: readonly Unpacked[] = [
     libraries: ["libicu72", "libdb5.3", "libsasl2-2", "libnsl2"],
   },
   {
-    packages: ["dovecot-core", "dovecot-imapd"],
-    brings: "usr/lib/dovecot/imap",
+    packages: ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd"],
+    brings: "usr/lib/dovecot/lmtp",
     libraries: ["libunwind8", "liblzma5", "liblz4-1", "libzstd1", "libsodium23", "libtirpc3"],
+  },
+  {
+    packages: ["unbound"],
+    brings: "usr/sbin/unbound",
+    libraries: ["libevent-2.1-7", "libnghttp2-14", "libprotobuf-c1", "libpython3.11"],
   },
 ];
 
@@ -69,6 +75,9 @@ const apt = (...args: string[]): boolean =>
 /** Folder with smtp-source and smtp-sink, with the libraries they need beside them. */
 export const postfixTools = join(peers, "usr/sbin");
 export const postfixLibraries = join(peers, "usr/lib/postfix");
+
+/** A resolver that checks DNSSEC. */
+export const unbound = join(peers, "usr/sbin/unbound");
 
 /**
  * The beginning of a command that sees what was unpacked where it belongs, below /usr, in a mount namespace of its
@@ -93,6 +102,7 @@ export function setUp(): string[] {
   if (!runsSmtpSink()) missing.push("smtp-sink");
   if (!runsAmongPeers("postconf", "-d", "mail_version")) missing.push("postfix");
   if (!runsAmongPeers("doveconf", "-d", "mbox_read_locks")) missing.push("dovecot");
+  if (spawnSync(unbound, ["-V"]).status !== 0) missing.push("unbound");
   return missing;
 }
 

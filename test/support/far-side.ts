@@ -6,10 +6,12 @@
  *   far-side.ts RULES-AS-JSON ADDRESS...
  */
 import { execFileSync } from "node:child_process";
+import { createServer } from "node:https";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import { type DnsRule, startDnsServer } from "./dns-server.ts";
 import { type Script, startSmtpPeer } from "./smtp-peer.ts";
+import type { Credentials } from "./test-authority.ts";
 
 /**
  * What happens to the packets of one of our addresses. deaf: none arrives; mute: none leaves; "black hole": both; reset:
@@ -23,6 +25,10 @@ export type FaultPoint = "before" | "connect" | "MAIL" | "body" | "end";
 export type FarOrder =
   | { readonly order: "rule"; readonly name: string; readonly rule: DnsRule | null }
   | { readonly order: "peer"; readonly address: string; readonly at?: FaultPoint; readonly fault?: NetworkFault }
+  /** An SMTP server; with `tls` it offers STARTTLS. */
+  | { readonly order: "smtp"; readonly address: string; readonly tls?: Credentials }
+  /** A policy of MTA-STS at port 443. */
+  | { readonly order: "policy"; readonly address: string; readonly tls: Credentials; readonly text: string }
   | { readonly order: "heal"; readonly address: string }
   | {
       readonly order: "send";
@@ -98,8 +104,8 @@ function failingAt(point: FaultPoint | undefined, meet: () => void): Script {
   return { [point]: act };
 }
 
-async function startPeer(address: string, script: Script): Promise<void> {
-  const peer = await startSmtpPeer({ address, port: 25, script });
+async function startPeer(address: string, script: Script, tls?: Credentials): Promise<void> {
+  const peer = await startSmtpPeer({ address, port: 25, script, ...(tls && { tls }) });
   let told = 0;
   setInterval(() => {
     for (const { forwardPaths, body } of peer.received.slice(told)) {
@@ -166,6 +172,14 @@ function obey(order: FarOrder, rules: Map<string, DnsRule>): void {
       );
       return;
     }
+    case "smtp":
+      void startPeer(order.address, {}, order.tls);
+      return;
+    case "policy":
+      createServer(order.tls, (_, response) => {
+        response.writeHead(200, { "content-type": "text/plain" }).end(order.text);
+      }).listen(443, order.address);
+      return;
     case "heal":
       heal(order.address);
       return;
@@ -184,8 +198,9 @@ const orders = createInterface({ input: process.stdin });
 let isFiltered = false;
 orders.on("line", (line) => {
   const order = JSON.parse(line) as FarOrder;
-  if (!isFiltered && order.order !== "rule") nft(filter); // the tool is there where faults are made, and only there
-  isFiltered ||= order.order !== "rule";
+  const needsFilter = ["peer", "heal", "send"].includes(order.order);
+  if (!isFiltered && needsFilter) nft(filter); // the tool is there where faults are made, and only there
+  isFiltered ||= needsFilter;
   obey(order, dns.rules);
 });
 orders.on("close", () => process.exit(0));
