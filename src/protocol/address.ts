@@ -60,7 +60,8 @@ export function scanPath(text: string, start: number, letters: "ascii" | "utf8" 
   let domain = "";
   if (text.charAt(at) === "@") {
     const end = scanDomain(text, at + 1, utf8);
-    const ascii = end < 0 ? undefined : asciiDomain(text.slice(at + 1, end));
+    const written = end < 0 ? undefined : text.slice(at + 1, end);
+    const ascii = utf8 && written !== undefined ? asciiDomain(written) : written;
     if (ascii === undefined && !isDoubleBounce(text, start)) return bad("malformed domain");
     domain = ascii === undefined ? "[]" : asciiLowerCase(ascii);
     at = ascii === undefined ? at + 3 : end;

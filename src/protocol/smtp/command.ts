@@ -94,7 +94,7 @@ function parseHello(verb: Hello, argument: string): Command {
 function parseMail(argument: string): Command {
   const start = pathStart(argument, "FROM:");
   if (start < 0) return wrong("501 5.5.4 MAIL FROM:<reverse-path> expected");
-  const scanned = scanPath(argument, start, "utf8");
+  const scanned = scanPath(argument, start, isAscii(argument) ? "ascii" : "utf8");
   if (scanned.kind !== "done") return wrong(`501 5.1.7 ${scanned.text}`);
   const parameters = readMailParameters(argument, scanned.value.end);
   if (typeof parameters === "string") return wrong(parameters);
@@ -105,7 +105,7 @@ function parseMail(argument: string): Command {
 function parseRcpt(argument: string): Command {
   const start = pathStart(argument, "TO:");
   if (start < 0) return wrong("501 5.5.4 RCPT TO:<forward-path> expected");
-  const scanned = scanPath(argument, start, "utf8");
+  const scanned = scanPath(argument, start, isAscii(argument) ? "ascii" : "utf8");
   if (scanned.kind !== "done") return wrong(`501 5.1.3 ${scanned.text}`);
   if (scanned.value.path === null) return wrong("501 5.1.3 empty forward-path");
   const parameters = readRecipientParameters(argument, scanned.value.end);

@@ -238,18 +238,18 @@ function readParameters<Parameters>(
   draft: Drafted<Parameters>,
 ): Parameters | string {
   if (start === text.length) return draft;
-  const seen = new Set<string>();
+  const seen: string[] = [];
   for (const parameter of text.slice(start).split(" ")) {
     if (parameter === "") continue;
     const equals = parameter.indexOf("=");
     const keyword = (equals < 0 ? parameter : parameter.slice(0, equals)).toUpperCase();
     const take = known.get(keyword);
     if (!take) return unknownParameterReply;
-    const wrong = seen.has(keyword)
+    const wrong = seen.includes(keyword)
       ? `${keyword} is given twice`
       : take(equals < 0 ? undefined : parameter.slice(equals + 1), draft);
     if (wrong) return `501 5.5.4 ${wrong}`;
-    seen.add(keyword);
+    seen.push(keyword);
   }
   return draft;
 }
