@@ -25,6 +25,7 @@ import type { WayIn } from "../../services/submission/queue-link.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";
 import { Intake, printable, replyTo } from "./intake.ts";
+import type { Rates, Sender } from "./rates.ts";
 import { type Recipients, replyFor, unknownRecipient } from "./recipients.ts";
 
 /** What all connections share. */
@@ -37,6 +38,7 @@ export interface Surroundings {
   /** The certificates as they are now; `undefined` without any. */
   readonly tls: Contexts | undefined;
   readonly recipients: Recipients;
+  readonly rates: Rates;
   readonly directory: DirectoryClient;
   /** Told of all octets read. */
   readonly reclaim: (octets: number) => void;
@@ -60,6 +62,11 @@ export interface ConnectionTerms {
   /** This server's name, for the Received line. */
   readonly me: string;
   readonly maxHops: number;
+  readonly maxHeaderOctets: number;
+  /** Who speaks within that time is no mail server (RFC 5321 §4.3.1); 0 greets at once. */
+  readonly greetingSeconds: number;
+  /** Longest time from MAIL to the end of the message, however busy its client is. */
+  readonly messageSeconds: number;
   /** Recipients without a mailbox it may ask for; 0 for any number. */
   readonly maxUnknownRecipients: number;
   /** Before the answer to each of those, from the fourth on. */
@@ -94,6 +101,7 @@ const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
 export const tooManyUnknown = "421 4.7.1 too many recipients that are not here, try again later";
+const earlyTalker = "554 5.5.1 you spoke before the greeting";
 const notYours = "553 5.7.1 you may not send as that address";
 const cannotLogIn = "nobody can look up passwords at the moment, try again later";
 const notBehindStartTls = "554 5.5.1 nothing may follow STARTTLS before its reply";
@@ -106,13 +114,13 @@ const faults: Readonly<Record<DataFault, Failure>> = {
 };
 
 /**
- * What we are doing. "handshake" leaves the client to TLS; "command", "body" and "chunk" read the client; "queue" waits
+ * What we are doing. "greeting" lets the client wait for it; "handshake" leaves the client to TLS; "command", "body" and "chunk" read the client; "queue" waits
  * for `queue` to come back, "verdict" for its answer; "question" and "login" wait for `directory`, the latter for the client
  * in its turn, "tarpit" keeps a client from
  * asking again at once; "closing" has said its last and drops what comes.
  */
 type Phase =
-  | { readonly at: "command" | "verdict" | "closing" | "handshake" }
+  | { readonly at: "command" | "verdict" | "closing" | "handshake" | "greeting" }
   | { readonly at: "body"; readonly decode: ReturnType<typeof createDataDecoder> }
   /** `left` octets of it are still to be read. Without `decode` it belongs to no message. */
   | {
@@ -139,6 +147,7 @@ type Phase =
 const command: Phase = { at: "command" };
 const verdict: Phase = { at: "verdict" };
 const handshake: Phase = { at: "handshake" };
+const greeting: Phase = { at: "greeting" };
 const closing: Phase = { at: "closing" };
 
 type LoginPhase = Phase & { readonly at: "login" };
@@ -163,6 +172,8 @@ export class Connection {
   #idleCommands = 0;
   #unknownRecipients = 0;
   #failedLogins = 0;
+  /** By when the message under way must be here. */
+  #messageDeadline = 0;
   #messages = 0;
   #why = "client closed";
   #skippingLine = false;
@@ -199,6 +210,14 @@ export class Connection {
   }
 
   #greet(): void {
+    const { greetingSeconds } = this.#terms;
+    if (greetingSeconds > 0 && this.#phase !== greeting) {
+      this.#phase = greeting;
+      this.#deadline = this.#around.seconds + greetingSeconds;
+      return;
+    }
+    this.#phase = command;
+    this.#deadline = this.#around.seconds + this.#terms.timeoutSeconds;
     this.#reply(`220 ${this.#rules.greeting} ${this.#rules.isLmtp ? "LMTP" : "ESMTP"}`);
     this.#flush();
   }
@@ -270,6 +289,10 @@ export class Connection {
 
   /** Called each second. */
   tick() {
+    const readsMessage = this.#phase.at === "body" || this.#phase.at === "chunk";
+    if (readsMessage && this.#around.seconds >= this.#messageDeadline) {
+      return this.#close("421 4.4.2 the message takes too long", "slow message");
+    }
     if (this.#around.seconds < this.#deadline) return;
     switch (this.#phase.at) {
       case "command":
@@ -279,6 +302,8 @@ export class Connection {
         return this.#close("421 4.4.2 timeout", "timeout");
       case "handshake":
         return this.destroy("TLS timeout");
+      case "greeting":
+        return this.#greet();
       case "queue":
         return this.#queueStaysAway(this.#phase.then);
       case "question":
@@ -312,9 +337,13 @@ export class Connection {
     this.#socket.destroy();
   }
 
-  #read(chunk: Buffer): void {
+  #read(chunk: Buffer) {
     this.#around.reclaim(chunk.length);
     if (this.#phase.at === "closing") return;
+    if (this.#phase.at === "greeting") {
+      this.#logRefusal("", earlyTalker);
+      return this.#close(earlyTalker, "spoke before the greeting");
+    }
     this.#input = this.#input.length === 0 ? chunk : Buffer.concat([this.#input, chunk]);
     if (this.#canRead()) this.#run();
     else this.#pause();
@@ -491,12 +520,33 @@ export class Connection {
       return this.#close("421 4.7.0 too many commands without a message", "too many commands");
     }
     if (chunk) return this.#beginChunk(stepped, chunk);
+    const excess = this.#excessOf(stepped);
+    if (excess !== "") return this.#refuse(line, excess);
     if (stepped.recipient !== undefined && this.#around.recipients.isInDoubt(stepped.recipient)) {
       return this.#askRecipient(line, stepped.recipient);
     }
     if (stepped.sender !== undefined) return this.#askSender(line, stepped.sender, reply);
     if (reply.startsWith("2")) this.#reply(reply);
     else this.#refuse(line, reply);
+  }
+
+  get #sender(): Sender {
+    return { account: this.#rules.access.account, address: this.#terms.address };
+  }
+
+  /** The reply to MAIL or RCPT, which is undone, when there were too many within an hour; else "". */
+  #excessOf({ next, recipient }: Step): string {
+    if (next.at !== "mail") return "";
+    const recipients = next.transaction.forwardPaths.length;
+    if (recipients === 0) this.#messageDeadline = this.#around.seconds + this.#terms.messageSeconds;
+    if (this.#rules.mayRelay && this.#sender.account === undefined) return "";
+    if (recipient !== undefined && this.#around.rates.hasTooMany(this.#sender, recipients)) {
+      takeBack(next);
+      return "452 4.7.1 too many recipients within an hour, try again later";
+    }
+    if (recipients > 0 || !this.#around.rates.hasSentEnough(this.#sender)) return "";
+    this.#session = endOfData(next);
+    return "452 4.7.1 too many messages within an hour, try again later";
   }
 
   #askRecipient(line: string, address: string) {
@@ -667,10 +717,11 @@ export class Connection {
     const trace = receivedLine({ helo: name, protocol: this.#protocol, address, by: me, nowMs, ...tls });
     const session = this.#session;
     const isBinary = "transaction" in session && session.transaction.bodyKind === binaryMime;
+    const maxHeaderOctets = isBinary ? 0 : this.#terms.maxHeaderOctets; // measured by LF line ends
     return new Intake(
       this.#terms.queue,
       isBinary ? trace.replaceAll("\n", "\r\n") : trace, // it goes on as it is stored
-      { maxMessageOctets: this.#rules.maxMessageOctets, maxHops, mayBeUtf8: this.#isUtf8 },
+      { maxMessageOctets: this.#rules.maxMessageOctets, maxHops, maxHeaderOctets, mayBeUtf8: this.#isUtf8 },
       {
         onRoom: () => this.#run(),
         onVerdict: (outcome) =>
@@ -710,6 +761,7 @@ export class Connection {
       this.#messages++;
       this.#idleCommands = 0;
       const recipients = forwardPaths.length;
+      this.#around.rates.count(this.#sender, recipients);
       this.#around.log({ event: "accepted", connection: this.#terms.number, message: outcome.value, recipients });
     } else this.#logRefusal(said, reply);
     if (this.#phase.at !== "verdict") return;

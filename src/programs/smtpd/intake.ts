@@ -1,6 +1,6 @@
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createEightBitWatch } from "../../protocol/smtp/eight-bit-header.ts";
-import { createHopCounter } from "../../protocol/smtp/hops.ts";
+import { createHeaderGauge, createHopCounter } from "../../protocol/smtp/hops.ts";
 import { tooBig } from "../../protocol/smtp/session.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
@@ -9,6 +9,8 @@ import type { Envelope, Submission, WayIn } from "../../services/submission/queu
 export interface IntakeLimits {
   readonly maxMessageOctets: number;
   readonly maxHops: number;
+  /** 0 for any size. */
+  readonly maxHeaderOctets: number;
   /** SMTPUTF8 was asked for. */
   readonly mayBeUtf8: boolean;
 }
@@ -28,6 +30,7 @@ export class Intake {
   readonly #limits: IntakeLimits;
   readonly #onVerdict: (verdict: Outcome<number>) => void;
   readonly #countHops = createHopCounter();
+  readonly #measureHeader = createHeaderGauge();
   /** Where SMTPUTF8 was asked for: does the header need it? */
   readonly #watchHeader: ((body: Buffer) => boolean) | undefined;
   #needsUtf8 = false;
@@ -69,6 +72,10 @@ export class Intake {
       return this.refuse(permanent("4.6", "too many hops, this message is looping"));
     }
     if (this.#watchHeader) this.#needsUtf8 = this.#watchHeader(body);
+    const { maxHeaderOctets } = this.#limits;
+    if (maxHeaderOctets > 0 && this.#measureHeader(body) > maxHeaderOctets) {
+      return this.refuse(permanent("3.4", `its header has more than ${maxHeaderOctets} octets`));
+    }
     if (this.#octets > this.#limits.maxMessageOctets) return this.refuse(permanent("3.4", tooBig));
     this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
     this.#trace = "";

@@ -11,6 +11,7 @@ import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts"
 import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { createContexts } from "../../services/tls/contexts.ts";
 import { Connection, type Surroundings, tooManyUnknown } from "./connection.ts";
+import { createRates } from "./rates.ts";
 import { createRecipients } from "./recipients.ts";
 
 export interface ServiceOptions {
@@ -67,6 +68,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   const queue = createQueueLink();
   const hook = createQueueLink();
   const directory = createDirectoryClient();
+  const rates = createRates(settings, processes, () => seconds);
   const recipients = createRecipients({ settings, directory, processes, seconds: () => seconds });
   const servers: Server[] = [];
   const connections = new Set<Connection>();
@@ -86,6 +88,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       return tls;
     },
     recipients,
+    rates,
     directory,
     nowMs: Date.now,
     log,
@@ -119,6 +122,9 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
         maxHops: settings.maxhops,
+        maxHeaderOctets: settings.maxheaderbytes,
+        greetingSeconds: service === "smtp" && !rules.mayRelay ? settings.greetingdelay : 0,
+        messageSeconds: settings.timeoutmessage,
         maxUnknownRecipients: settings.maxunknownrecipients,
         tarpitSeconds: settings.unknownrecipientdelay,
         timeoutSeconds: settings.timeoutsmtpd,
@@ -161,6 +167,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       if (contexts.kind !== "done") return contexts;
       tls = contexts.value;
       recipients.reload(fresh);
+      rates.reload(fresh);
       terms = { settings: fresh, rulesFor: rulesFor.value };
       admission.limit(limitsOf(fresh, processes));
       return done(undefined);

@@ -238,6 +238,48 @@ export const controls = {
     "as maxunknownperaddress, for a whole network: a /24, IPv6 a /48",
     "0.1",
   ),
+  maxmessagesperaddress: row(
+    integer(0, 0, 10_000_000, "messages"),
+    ["smtpd"],
+    "messages taken from one address (IPv6: one /64) within an hour, then 452; 0 for any number. Clients that may relay send any number",
+    "0.1",
+  ),
+  maxrecipientsperaddress: row(
+    integer(0, 0, 10_000_000, "recipients"),
+    ["smtpd"],
+    "recipients of messages from one address (IPv6: one /64) within an hour, then 452; 0 for any number",
+    "0.1",
+  ),
+  maxmessagesperaccount: row(
+    integer(500, 0, 10_000_000, "messages"),
+    ["smtpd"],
+    "messages taken from one account within an hour, from wherever it logs in, then 452; 0 for any number",
+    "0.1",
+  ),
+  maxrecipientsperaccount: row(
+    integer(2_000, 0, 10_000_000, "recipients"),
+    ["smtpd"],
+    "recipients of messages of one account within an hour, then 452; 0 for any number",
+    "0.1",
+  ),
+  maxheaderbytes: row(
+    integer(0, 0, oneGiB, "octets"),
+    ["smtpd"],
+    "largest header of a message, 0 for any size",
+    "0.1",
+  ),
+  greetingdelay: row(
+    integer(0, 0, 60, "seconds"),
+    ["smtpd"],
+    "pause before the greeting on port 25, for clients that may not relay; who speaks in it is refused",
+    "0.1",
+  ),
+  timeoutmessage: row(
+    integer(7_200, 60, 86_400, "seconds"),
+    ["smtpd"],
+    "longest time from MAIL to the end of the message, however busy the client is",
+    "0.1",
+  ),
   unknownrecipientdelay: row(
     integer(2, 0, 60, "seconds"),
     ["smtpd"],

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHopCounter } from "./hops.ts";
+import { createHeaderGauge, createHopCounter } from "./hops.ts";
 
 const cases = [
   { name: "nothing in an empty message", text: "", hops: 0 },
@@ -25,6 +25,26 @@ for (const { name, text, hops } of cases) {
       let last = 0;
       for (let at = 0; at < text.length; at += size) last = count(Buffer.from(text.slice(at, at + size), "latin1"));
       assert.equal(last, hops, `pieces of ${size}`);
+    }
+  });
+}
+
+for (const [text, octets] of [
+  ["a: b\nc: d\n\nbody\n\nmore", 10],
+  ["\nbody", 0],
+  ["\n\n", 0],
+  ["", 0],
+  ["a: b", 4],
+  ["a: b\n", 5],
+] as const) {
+  test(`createHeaderGauge() measures ${JSON.stringify(text)}, wherever it is cut`, () => {
+    for (let first = 0; first <= text.length; first++) {
+      for (let second = first; second <= text.length; second++) {
+        const measure = createHeaderGauge();
+        measure(Buffer.from(text.slice(0, first)));
+        measure(Buffer.from(text.slice(first, second)));
+        assert.equal(measure(Buffer.from(text.slice(second))), octets, `${first} ${second}`);
+      }
     }
   });
 }

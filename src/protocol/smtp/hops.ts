@@ -29,6 +29,22 @@ export function createHopCounter(): (body: Buffer) => number {
   };
 }
 
+/** Measures the header of a message while its body passes in chunks, LF line ends: its octets so far, or in all. */
+export function createHeaderGauge(): (body: Buffer) => number {
+  let octets = 0;
+  let inHeader = true;
+  let atLineStart = true;
+  return (body) => {
+    if (!inHeader) return octets;
+    const startsEmpty = atLineStart && body[0] === LF;
+    const end = startsEmpty ? 0 : body.indexOf("\n\n");
+    inHeader = !startsEmpty && end < 0;
+    octets += inHeader ? body.length : end + (startsEmpty ? 0 : 1);
+    if (body.length > 0) atLineStart = body[body.length - 1] === LF;
+    return octets;
+  };
+}
+
 const isHop = (begin: string): boolean => begin.startsWith("received") || begin === "delivered";
 
 /** Most lines are told by their first letter, without a string made of them. */
