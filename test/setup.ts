@@ -35,6 +35,8 @@ const wanted: readonly (readonly [string, string])[] = [
   ["tcprules", "ucspi-tcp"],
   ["script", "bsdutils"],
   ["ldns-signzone", "ldnsutils"],
+  ["fetchmail", "fetchmail"],
+  ["mpop", "mpop"],
 ];
 
 interface Unpacked {

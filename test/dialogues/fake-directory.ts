@@ -14,13 +14,29 @@ export interface Begun {
   readonly binding: Uint8Array;
 }
 
-/** A directory of one account, that says of others what the test wants. Its PLAIN and LOGIN are real. */
+const challengesOf: Readonly<Record<string, readonly string[]>> = {
+  LOGIN: ["Username:", "Password:"],
+  "SCRAM-SHA-256": ["", "r=nonce,s=c2FsdA==,i=4096"],
+};
+/** User and password, where they are not PLAIN's. */
+const credentials: Readonly<Record<string, (responses: readonly string[]) => readonly string[]>> = {
+  LOGIN: (responses) => responses,
+  APOP: ([text = ""]) => [text.split(" ")[1] ?? "", text.endsWith(" rightdigest") ? "secret" : ""],
+  "SCRAM-SHA-256": ([first = ""]) => [/n=([^,]*)/.exec(first)?.[1] ?? "", "secret"],
+};
+
+/**
+ * A directory of one account, that says of others what the test wants. Its PLAIN and LOGIN are real; SCRAM is two
+ * challenges, and any proof will do.
+ */
 export class FakeDirectory {
   /** One of the answers of wire/directory.ts; undefined for none at all. */
   recipient: (address: string) => number | undefined = () => wire.exists;
   sender: (account: string, address: string) => number = (account, address) => (account === address ? 1 : 2);
   readonly account = "joe@localhost";
   readonly password = "secret";
+  /** The ticket that a login brings. */
+  ticketFor: (account: string) => Buffer = () => Buffer.alloc(0);
   /** Recipients it was asked about. */
   readonly asked: string[] = [];
   readonly begun: Begun[] = [];
@@ -97,13 +113,13 @@ export class FakeDirectory {
   }
 
   #goOn(stream: number, { mechanism, responses }: { mechanism: string; responses: string[] }): void {
-    const challenges = mechanism === "LOGIN" ? ["Username:", "Password:"] : [""];
+    const challenges = challengesOf[mechanism] ?? [""];
     const challenge = challenges[responses.length];
     if (challenge !== undefined) {
       this.send(wire.saslChallenge.encode(stream, { octets: Buffer.from(challenge) }));
       return;
     }
-    const [user, password] = mechanism === "LOGIN" ? responses : (responses[0] ?? "").split("\0").slice(1);
+    const [user, password] = credentials[mechanism]?.(responses) ?? (responses[0] ?? "").split("\0").slice(1);
     const isRight = user === this.account && password === this.password;
     this.#logins.delete(stream);
     this.send(
@@ -111,8 +127,8 @@ export class FakeDirectory {
         letter: user === "later" ? "Z" : isRight ? "K" : "D",
         account: isRight ? this.account : "",
         text: isRight ? "" : "wrong user or password",
-        additional: Buffer.alloc(0),
-        ticket: Buffer.alloc(0),
+        additional: Buffer.from(isRight && mechanism.startsWith("SCRAM") ? "v=ok" : ""),
+        ticket: isRight ? this.ticketFor(this.account) : Buffer.alloc(0),
       }),
     );
   }

@@ -4,6 +4,7 @@ import { createLocalLink } from "../../src/programs/directory/local-link.ts";
 import { createLogins, type Logins } from "../../src/programs/directory/logins.ts";
 import { serveClient } from "../../src/programs/directory/serve.ts";
 import { serveDirectory } from "../../src/programs/local/serve-directory.ts";
+import { createTickets } from "../../src/programs/local/tickets.ts";
 import { done } from "../../src/protocol/outcome.ts";
 import * as directory from "../../src/protocol/wire/directory.ts";
 import { Source } from "../fuzz/source.ts";
@@ -30,6 +31,7 @@ const asksBadly: readonly Kind[] = [
     ),
   (source, stream) => directory.saslResponse.encode(stream, { octets: source.octets(source.oneIn(8) ? 20_000 : 50) }),
   (_, stream) => directory.saslResponse.encode(stream, { octets: Buffer.from("right") }),
+  (source, stream) => directory.grant.encode(stream, { ticket: source.octets(80), address: anyText(source) }),
 ];
 
 /** Logins with "right" as the password end well, all others badly. */
@@ -116,6 +118,7 @@ const site = {
   fullIsPermanent: () => false,
   isOpen: () => true,
   checkPassword: async () => "K" as const,
+  tickets: createTickets(() => 0),
 };
 test("directory gives every login one end, whatever a client's responses are", async () => {
   for (let seed = 1; seed <= seeds; seed++) {

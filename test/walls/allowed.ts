@@ -3,17 +3,18 @@ import type { Scene } from "./besiege.ts";
 import type { Pass } from "./siege.ts";
 
 /** Who owns what; nobody else may even read it. */
-const ownPlaces: Readonly<Record<string, ProgramName | undefined>> = {
-  control: undefined,
-  users: undefined,
-  run: undefined,
-  mail: undefined,
-  alias: undefined,
-  queue: "queue",
-  directory: "directory",
-  hook: "hook",
-  log: "logger",
-  home: "deliver",
+const ownPlaces: Readonly<Record<string, readonly ProgramName[]>> = {
+  control: [],
+  tls: [],
+  users: [],
+  run: [],
+  mail: [],
+  alias: [],
+  queue: ["queue"],
+  directory: ["directory"],
+  hook: ["hook"],
+  log: ["logger"],
+  home: ["deliver", "pop3session"],
 };
 
 const confined = programNames.filter((name) => !openPrograms.includes(name));
@@ -44,14 +45,14 @@ const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>
     ["start Node", openPrograms],
     ["become another program", openPrograms],
     ["call libc", ["local", "qmqpd"]],
-    ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd"]],
+    ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd", "pop3d"]],
     ["connect by TCP", ["remote"]],
     ["send by UDP", ["remote"]],
-    ...Object.entries(ownPlaces).flatMap(([place, owner]): [string, readonly ProgramName[]][] => [
-      [`read ${place}`, ["local", ...only(owner)]],
+    ...Object.entries(ownPlaces).flatMap(([place, owners]): [string, readonly ProgramName[]][] => [
+      [`read ${place}`, ["local", ...owners]],
       [`read through a link in ${place}`, ["local"]],
-      [`write ${place}`, only(owner)],
-      [`sqlite in ${place}`, ["local", ...only(owner)]],
+      [`write ${place}`, owners],
+      [`sqlite in ${place}`, ["local", ...owners]],
     ]),
     // Node follows links out of what may be read; it is the kernel that stops the others.
     ["read through a link in own code", openPrograms],
@@ -63,16 +64,12 @@ const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>
     ["signal itself", confined],
     ["connect by TCP", ["remote"]],
     ["make a UDP socket", ["remote"]],
-    ...Object.entries(ownPlaces).flatMap(([place, owner]): [string, readonly ProgramName[]][] => [
-      [`read ${place}`, only(owner)],
-      [`write ${place}`, only(owner)],
+    ...Object.entries(ownPlaces).flatMap(([place, owners]): [string, readonly ProgramName[]][] => [
+      [`read ${place}`, owners],
+      [`write ${place}`, owners],
     ]),
   ]),
 };
-
-function only(owner: ProgramName | undefined): readonly ProgramName[] {
-  return owner ? [owner] : [];
-}
 
 /** What one user for all lets `hook` do besides: node:sqlite does not heed Node's permissions. */
 const allowedAsOneUser: readonly string[] = [

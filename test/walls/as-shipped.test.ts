@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { test } from "node:test";
 import { openPrograms } from "../../src/programs/supervise/walls.ts";
+import { Talk } from "../dialogues/talk.ts";
+import { writeAccounts } from "../support/accounts.ts";
 import { unlessRoot } from "../support/missing.ts";
 import { descendants, freePort, startServer, temporaryFolder, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
@@ -20,11 +22,13 @@ const holdings: ReadonlyMap<string, readonly string[]> = new Map([
   ["smtpd", ["listener"]],
   ["qmtpd", ["listener"]],
   ["qmqpd", ["listener"]],
+  ["pop3d", ["listener"]],
   ["hook", []],
   ["queue", ["queue/queue.sqlite", "queue/queue.sqlite-wal", "run/lock.queue"]],
   ["directory", ["directory/accounts.sqlite", "directory/accounts.sqlite-shm", "directory/accounts.sqlite-wal"]],
   ["local", ["mail"]],
   ["deliver", ["mail"]],
+  ["pop3session", []],
   ["remote", []],
   ["logger", ["log/current"]],
 ]);
@@ -73,14 +77,25 @@ test("each program as shipped: no privileges, no secrets of its environment, onl
   const leftOpen = temporaryFolder();
   t.after(() => rmSync(leftOpen, { recursive: true }));
   // Every program that may run at all.
+  const pop3Port = await freePort();
+  const folder = temporaryFolder();
+  t.after(() => rmSync(folder, { recursive: true }));
+  await writeAccounts(folder, [["joe@mail.test", "secret"]]);
   const control = {
     qmtplisten: `127.0.0.1:${await freePort()}\n`,
+    pop3listen: `127.0.0.1:${pop3Port}\n`,
+    clearlogin: "1\n",
+    mailboxdomains: "localhost:create\nmail.test:accounts\n",
     smtprules: '192.0.2.1:allow,QMAILQUEUE="/bin/true"\n:allow\n',
   };
-  await using server = await startServer({ control, within: ["sh", "-c", 'exec 9<"$0"; exec "$@"', leftOpen] });
+  await using server = await startServer({ folder, control, within: ["sh", "-c", 'exec 9<"$0"; exec "$@"', leftOpen] });
   const client = await SmtpClient.open(server.smtpPort);
   assert.match(await client.message("a@localhost", ["b@localhost"], "Subject: x\n\nbody\n"), /^250 /);
   await client.quit();
+  const reader = await Talk.open(pop3Port);
+  reader.send("USER joe@mail.test\r\nPASS secret\r\n");
+  for (const expected of ["+OK localhost ready", "+OK ", "+OK "]) assert.equal(await reader.line(), expected);
+  t.after(() => reader.close());
   const pids = (): readonly number[] => descendants(server.process.pid ?? 0);
   await until("the delivery", () => pids().some((pid) => nameOf(pid) === "deliver"));
 

@@ -104,6 +104,7 @@ async function besiege(program: ProgramName, listener: number): Promise<Record<s
 /** The very wall of the table. For the native pass Node's own wall counts as fallen: the kernel's must do. */
 function wallFor(program: ProgramName): Wall {
   const wall = wallOf(program, layout, differ ? ids : undefined);
-  const whole = program === "deliver" ? { ...wall, write: [home], ...(differ ? { user: recipient } : {}) } : wall;
+  const isRecipients = program === "deliver" || program === "pop3session";
+  const whole = isRecipients ? { ...wall, write: [home], ...(differ ? { user: recipient } : {}) } : wall;
   return pass === "native" ? { ...whole, ffi: true } : whole;
 }

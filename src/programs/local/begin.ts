@@ -15,8 +15,12 @@ import type { Given, Program } from "../../services/program/program.ts";
 import { checkPassword, type Letter } from "./check-password.ts";
 import { readFacts } from "./facts.ts";
 import { createFlusher } from "./flush.ts";
+import { findMailbox, maildirOf } from "./mailbox.ts";
+import { createMailboxes } from "./mailboxes.ts";
 import { serveDirectory } from "./serve-directory.ts";
+import { serveSessions } from "./serve-pop3d.ts";
 import { type Desk, type QueueLink, serveQueue } from "./serve-queue.ts";
+import { createTickets } from "./tickets.ts";
 import { createWorker } from "./worker.ts";
 import { createWorkers } from "./workers.ts";
 
@@ -104,13 +108,28 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     fullIsPermanent: () => settings.overquota === "permanent",
     isOpen: () => isOpen,
   };
+  const tickets = createTickets(() => performance.now());
+  const mailboxes = createMailboxes({
+    embedded: facts.embedded,
+    plan: facts.pop3session,
+    start: (plan, folder) => launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"], args: [folder] }),
+    log: given.log,
+  });
+  const sessions = {
+    ...{ tickets, mailboxes, isOpen: () => isOpen },
+    find: async (address: string) =>
+      findMailbox(address, await desk.route(address), maildirOf(settings.defaultdelivery)),
+  };
 
   const askChecker = async (account: string, password: Buffer): Promise<Letter> =>
     settings.checkpassword === "" ? "Z" : await checkPassword(settings.checkpassword, account, password);
 
   return done({
     peer(name, socket: Socket) {
-      if (name === "directory") return void serveDirectory(socket, { ...desk, checkPassword: askChecker });
+      if (name === "directory") {
+        return void serveDirectory(socket, { ...desk, tickets, checkPassword: askChecker });
+      }
+      if (name === "pop3d") return void serveSessions(socket, sessions);
       if (name !== "queue") return void socket.destroy();
       const link = serveQueue(socket, desk, {
         whenIdle: () => whenIdle(),
@@ -145,6 +164,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
       await waitForIdle(programsStopMs);
       for (const link of links) link.close();
       workers.close();
+      mailboxes.close();
     },
   });
 }

@@ -9,6 +9,8 @@ export interface LocalFacts extends Places {
   readonly accountsFile: string;
   /** How to start `deliver`; user and folders are filled in for each. */
   readonly deliver: LaunchPlan;
+  /** How to start `pop3session`, likewise. */
+  readonly pop3session: LaunchPlan;
 }
 
 /** Believes `supervise`, but says clearly what is missing. */
@@ -26,4 +28,5 @@ const needed = {
   mailUser: "object",
   aliasUser: "object",
   deliver: "object",
+  pop3session: "object",
 } as const satisfies Record<keyof LocalFacts, string>;

@@ -86,7 +86,7 @@ const start = async (embedded: boolean): Promise<ChildProcess> => {
     kind: "start",
     settings: settings.kind === "done" ? settings.value : undefined,
     listeners: {},
-    facts: { ...facts, deliver: planOf("deliver", closed) },
+    facts: { ...facts, deliver: planOf("deliver", closed), pop3session: planOf("pop3session", closed) },
   });
   await once(program, "message");
   return program;

@@ -6,6 +6,7 @@ import {
   cannotTell,
   doesNotExist,
   exists,
+  grant,
   mailboxAnswer,
   maxMailboxQuestions,
   maxPasswordQuestions,
@@ -18,6 +19,7 @@ import { createChannel } from "../../services/channel/channel.ts";
 import type { Confinement, Routed } from "../../services/directory/route.ts";
 import type { Letter } from "./check-password.ts";
 import type { Desk } from "./serve-queue.ts";
+import type { Tickets } from "./tickets.ts";
 import type { Workers } from "./workers.ts";
 
 /** A worker that has not answered by then is busy with something else, or there is no place for one. */
@@ -26,9 +28,13 @@ const longestMs = 10_000;
 export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen"> & {
   /** The site's own program says; "Z" without one. */
   readonly checkPassword: (account: string, password: Buffer) => Promise<Letter>;
+  readonly tickets: Tickets;
 };
 
-/** Answers what `directory` asks over `socket`: routed as a delivery is, then the user's own worker looks. */
+/**
+ * Answers what `directory` asks over `socket`: routed as a delivery is, then the user's own worker looks. Keeps the
+ * tickets it grants.
+ */
 export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): void } {
   const asked = new Set<number>();
   const checked = new Set<number>();
@@ -39,6 +45,8 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
           return ask(frame);
         case askPassword.type:
           return check(frame);
+        case grant.type:
+          return take(frame);
         default:
           return "broken";
       }
@@ -48,6 +56,11 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
       checked.clear();
     },
   });
+
+  function take({ payload }: Frame): undefined | "broken" {
+    const granted = grant.decode(payload);
+    return granted ? desk.tickets.grant(granted.ticket, granted.address) : "broken";
+  }
 
   function check({ stream, payload }: Frame): undefined | "broken" {
     const question = askPassword.decode(payload);

@@ -15,6 +15,7 @@ export interface FactsOptions {
   /** Absent in embedded mode. */
   readonly accounts: ReadonlyMap<AccountName, Account> | undefined;
   readonly deliver: LaunchPlan;
+  readonly pop3session: LaunchPlan;
   /** How many smtpd share the work. */
   readonly smtpdProcesses: number;
   readonly settings: () => Settings;
@@ -22,7 +23,7 @@ export interface FactsOptions {
 
 /** What each program is told beside its settings. Read afresh at each of its starts. */
 export function factsFor(program: ProgramName, options: FactsOptions): Readonly<Record<string, unknown>> {
-  const { layout, accounts, deliver } = options;
+  const { layout, accounts, deliver, pop3session } = options;
   switch (program) {
     case "queue":
       return { folder: layout.queue, hostname: options.settings().me };
@@ -50,6 +51,7 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
           home: layout.alias,
         },
         deliver,
+        pop3session,
       };
     }
     case "smtpd":
@@ -58,6 +60,8 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
       return { ipAddresses: ownAddresses(), nameservers: systemNameservers() };
     case "qmtpd":
     case "qmqpd":
+    case "pop3d":
+    case "pop3session":
     case "deliver":
       return {};
     default:

@@ -7,7 +7,7 @@ import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 export interface Listener {
   /** "qmqp" is local submission's socket; QMQP for other hosts is "qmqp-tcp". */
-  readonly service: "smtp" | "submission" | "smtps" | "lmtp" | "qmtp" | "qmqp-tcp" | "qmqp";
+  readonly service: "smtp" | "submission" | "smtps" | "lmtp" | "qmtp" | "qmqp-tcp" | "qmqp" | "pop3" | "pop3s";
   readonly name: string;
   readonly fd: number;
 }
@@ -21,6 +21,8 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
     ["smtps", "smtpslisten"],
     ["qmtp", "qmtplisten"],
     ["qmqp-tcp", "qmqplisten"],
+    ["pop3", "pop3listen"],
+    ["pop3s", "pop3slisten"],
   ] as const;
   for (const [service, file] of wanted) {
     for (const name of settings[file]) {

@@ -54,6 +54,9 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
   const certificates = startCertificates(layout, options, settings.value);
   if (certificates.kind !== "done") return certificates;
   const withoutTls = certificates.value.length === 0 ? { smtpslisten: [] } : {};
+  if (needsPop3(settings.value) && accounts.value && !accounts.value.has("postern-pop3")) {
+    return permanent("3.5", `control/pop3listen or pop3slisten: ${missing("postern-pop3")}`);
+  }
   const listeners = bindListeners({ ...settings.value, ...withoutTls }, submissionSocket(layout));
   if (listeners.kind !== "done") return listeners;
   return done({
@@ -70,6 +73,9 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
 /** Whether a program of the site's is to see messages, of some clients at least. */
 export const needsHook = ({ qmailqueue, smtprules }: Settings): boolean =>
   qmailqueue !== "" || smtprules.some((line) => line.includes("QMAILQUEUE="));
+
+/** Whether anybody is to read mail by POP3. */
+export const needsPop3 = ({ pop3listen, pop3slisten }: Settings): boolean => pop3listen.length + pop3slisten.length > 0;
 
 /**
  * control/ as it is now; ports asked for on the command line go before its own. Nobody but root may have the default

@@ -61,13 +61,19 @@ export function ownStatus(): ProgramStatus {
   };
 }
 
-/** The `deliver` workers that `local` has started, by what they call themselves. */
-export function workerStatuses(localPid: number | undefined, plan: LaunchPlan, embedded: boolean): ProgramStatus[] {
+/** The workers that `local` has started, by what they call themselves. */
+export function workerStatuses(
+  localPid: number | undefined,
+  plans: readonly LaunchPlan[],
+  embedded: boolean,
+): ProgramStatus[] {
   if (localPid === undefined) return [];
   const children = (readProc(localPid, `task/${localPid}/children`) ?? "").split(" ").filter(Boolean).map(Number);
   return children.flatMap((pid) => {
     const fields = readStatus(pid);
-    if (!fields || !readProc(pid, "cmdline")?.startsWith(`postern: ${plan.program}`)) return [];
+    const title = readProc(pid, "cmdline") ?? "";
+    const plan = plans.find(({ program }) => title.startsWith(`postern: ${program}`));
+    if (!fields || !plan) return [];
     const [uid = 0, gid = 0] = ["Uid", "Gid"].map((name) => Number(fields.get(name)?.split("\t")[0]));
     const wall: Wall = embedded ? plan.wall : { ...plan.wall, user: { uid, gid } };
     return {

@@ -12,7 +12,7 @@ import { type ControlCommands, serveControl } from "./control-server.ts";
 import { type Crew, startCrew } from "./crew.ts";
 import { factsFor } from "./facts.ts";
 import type { MemberOptions } from "./member.ts";
-import { needsHook, readSettings, type SetUp } from "./set-up.ts";
+import { needsHook, needsPop3, readSettings, type SetUp } from "./set-up.ts";
 import { ownStatus, type ProgramStatus, programStatus, workerStatuses } from "./status.ts";
 import { type ProgramName, wallOf } from "./walls.ts";
 
@@ -31,6 +31,8 @@ const fixedSettings = [
   "lmtplisten",
   "qmtplisten",
   "qmqplisten",
+  "pop3listen",
+  "pop3slisten",
   "smtpdprocesses",
   "remoteprocesses",
 ] as const;
@@ -61,6 +63,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     layout,
     accounts,
     deliver: planOf("deliver"),
+    pop3session: planOf("pop3session"),
     smtpdProcesses,
     settings: () => settings,
   };
@@ -94,7 +97,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     return failure;
   };
   const commands: ControlCommands = {
-    status: () => ({ ...about, programs: statuses(crew, facts.deliver, options.embedded) }),
+    status: () => ({ ...about, programs: statuses(crew, [facts.deliver, facts.pop3session], options.embedded) }),
     reload,
     stop: () => stopped.resolve(),
     queue: (socket, uid) => {
@@ -173,17 +176,18 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     ...times(set.settings.remoteprocesses, member("remote")),
     ...times(smtpdProcesses, member("smtpd", smtpdListeners)),
     ...(fdsOf("qmtp").length > 0 ? [member("qmtpd", { qmtp: fdsOf("qmtp") })] : []),
+    ...(needsPop3(set.settings) ? [member("pop3d", { pop3: fdsOf("pop3"), pop3s: fdsOf("pop3s") })] : []),
     ...(needsHook(set.settings) ? [member("hook")] : []),
     member("qmqpd", { qmqp: fdsOf("qmqp"), "qmqp-tcp": fdsOf("qmqp-tcp") }),
   ];
 }
 
-function statuses(crew: Crew, deliver: LaunchPlan, embedded: boolean): ProgramStatus[] {
+function statuses(crew: Crew, workers: readonly LaunchPlan[], embedded: boolean): ProgramStatus[] {
   return [
     ownStatus(),
     ...crew.members.flatMap((member) => [
       programStatus(member, embedded),
-      ...(member.name === "local" ? workerStatuses(member.pid, deliver, embedded) : []),
+      ...(member.name === "local" ? workerStatuses(member.pid, workers, embedded) : []),
     ]),
   ];
 }

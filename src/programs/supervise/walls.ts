@@ -5,11 +5,13 @@ export const programNames = [
   "smtpd",
   "qmtpd",
   "qmqpd",
+  "pop3d",
   "hook",
   "queue",
   "directory",
   "local",
   "deliver",
+  "pop3session",
   "remote",
   "logger",
 ] as const;
@@ -19,7 +21,7 @@ export const openPrograms: readonly ProgramName[] = ["local", "hook"];
 
 /**
  * The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls;
- * `postern-hook` need be there only where `hook` runs.
+ * `postern-hook` and `postern-pop3` need be there only where `hook` and `pop3d` run.
  */
 export const accountNames = [
   "postern-smtpd",
@@ -30,6 +32,7 @@ export const accountNames = [
   "postern-mail",
   "postern-alias",
   "postern-hook",
+  "postern-pop3",
 ] as const;
 export type AccountName = (typeof accountNames)[number];
 export interface Ids {
@@ -66,6 +69,12 @@ const table: Readonly<Record<ProgramName, Row>> = {
     network: "accept",
     ffi: true, // asks the kernel which local user connected (SO_PEERCRED)
     limits: { descriptors: 4_096, heapMiB: 64 },
+  },
+  pop3d: {
+    ...confined,
+    account: "postern-pop3",
+    network: "accept",
+    limits: { descriptors: 110_000, heapMiB: 128 },
   },
   hook: {
     account: "postern-hook",
@@ -105,6 +114,12 @@ const table: Readonly<Record<ProgramName, Row>> = {
     network: "none",
     limits: { descriptors: 256, heapMiB: 64 },
   },
+  pop3session: {
+    ...confined,
+    account: "recipient",
+    network: "none",
+    limits: { descriptors: 256, heapMiB: 128 },
+  },
   remote: {
     ...confined,
     account: "postern-remote",
@@ -136,7 +151,7 @@ export function wallOf(program: ProgramName, layout: Layout, ids?: ReadonlyMap<A
 }
 
 /** Who is told certificates and their private keys: what ends TLS. */
-export const speaksTls = (program: ProgramName): boolean => program === "smtpd";
+export const speaksTls = (program: ProgramName): boolean => program === "smtpd" || program === "pop3d";
 
 /** Who speaks with whom. `logger` hears from every program, and from `supervise`. */
 const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
@@ -147,6 +162,8 @@ const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["qmtpd", "hook"],
   ["qmqpd", "hook"],
   ["smtpd", "directory"],
+  ["pop3d", "directory"],
+  ["pop3d", "local"],
   ["directory", "local"],
   ["queue", "local"],
   ["queue", "remote"],

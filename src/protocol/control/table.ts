@@ -25,6 +25,7 @@ export type Reader =
   | "hook"
   | "queue"
   | "directory"
+  | "pop3d"
   | "local"
   | "remote"
   | "logger"
@@ -50,7 +51,7 @@ const oneGiB = 2 ** 30;
 export const controls = {
   me: row(
     line("localhost"),
-    ["supervise", "smtpd", "qmtpd", "qmqpd", "hook", "queue", "remote", "inject", "local"],
+    ["supervise", "smtpd", "qmtpd", "qmqpd", "pop3d", "hook", "queue", "remote", "inject", "local"],
     "this server's full name, and the default of many others",
   ),
 
@@ -130,7 +131,7 @@ export const controls = {
   ),
   tlsminimum: row(
     line("1.2"),
-    ["supervise", "smtpd"],
+    ["supervise", "smtpd", "pop3d"],
     "oldest version of TLS that clients may speak: `1.2` or `1.3`",
     "0.1",
   ),
@@ -142,7 +143,7 @@ export const controls = {
         "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
       ].join(":"),
     ),
-    ["supervise", "smtpd"],
+    ["supervise", "smtpd", "pop3d"],
     "ciphers that clients may use, as OpenSSL names them, those of TLS 1.3 too",
     "0.1",
   ),
@@ -183,6 +184,36 @@ export const controls = {
     "addresses and networks that may hand in mail at qmqplisten, to anywhere, unchecked; none: nobody",
     "0.1",
   ),
+  pop3listen: row(
+    list(),
+    ["supervise"],
+    "where pop3d listens for mail programs, `0.0.0.0:110` as a rule, TLS by STLS; neither this nor pop3slisten: there is no pop3d",
+    "0.1",
+  ),
+  pop3slisten: row(
+    list(),
+    ["supervise"],
+    "where pop3d listens for mail programs that begin with TLS, `0.0.0.0:995` as a rule",
+    "0.1",
+  ),
+  timeoutpop3d: row(
+    integer(1_200, 600, 86_400, "seconds"),
+    ["pop3d"],
+    "longest silence of a POP3 client (RFC 1939 asks for at least 600); who has not logged in after 180 is not kept",
+    "0.1",
+  ),
+  apop: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["pop3d"],
+    "1: APOP is offered; it needs passwords that are kept in clear, as an external checker may have them",
+    "0.1",
+  ),
+  clearlogin: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["pop3d"],
+    "1: who connects from this host (127.0.0.0/8, ::1) may log in without TLS; from elsewhere nobody may",
+    "0.1",
+  ),
   smtpdprocesses: row(
     integer(0, 0, 64, "processes"),
     ["supervise"],
@@ -198,13 +229,13 @@ export const controls = {
   ),
   maxconnections: row(
     integer(1_000, 1, 100_000, "connections"),
-    ["smtpd", "qmtpd"],
+    ["smtpd", "qmtpd", "pop3d"],
     "SMTP connections at once, all clients together; one more is answered 421",
     "0.1",
   ),
   maxconnectionsperaddress: row(
     integer(100, 1, 100_000, "connections"),
-    ["smtpd", "qmtpd"],
+    ["smtpd", "qmtpd", "pop3d"],
     "SMTP connections at once from one address (IPv6: one /64)",
     "0.1",
   ),

@@ -79,6 +79,8 @@ function renderOther(logged: Other): string {
       return `connection ${logged.connection}: ${sanitise(logged.protocol)} ${sanitise(logged.cipher)}`;
     case "authenticated":
       return `connection ${logged.connection}: is ${sanitise(logged.account)}, by ${sanitise(logged.mechanism)}`;
+    case "mailbox":
+      return `connection ${logged.connection}: mailbox of ${sanitise(logged.account)}`;
     case "tls failure":
       return `connection ${logged.connection}: TLS failed with ${sanitise(logged.address)}: ${sanitise(logged.why)}`;
     case "accepted":

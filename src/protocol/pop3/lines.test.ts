@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLines } from "./lines.ts";
+import { createLines, tooLong } from "./lines.ts";
 
 const cases: readonly (readonly [name: string, wire: string, lines: readonly string[], rest?: string])[] = [
   ["takes lines", "a\r\nb c\r\n", ["a", "b c"]],
@@ -8,8 +8,9 @@ const cases: readonly (readonly [name: string, wire: string, lines: readonly str
   ["keeps other CR", "a\rb\r\r\n", ["a\rb\r"]],
   ["takes empty lines", "\r\n\n", ["", ""]],
   ["takes the longest line", `${"x".repeat(8)}\r\n`, ["x".repeat(8)]],
-  ["passes over a longer one", `${"x".repeat(10)}\r\nQUIT\r\n`, ["too long", "QUIT"]],
-  ["passes over a much longer one, once", `${"x".repeat(1_000)}\r\nQUIT\r\n`, ["too long", "QUIT"]],
+  ["passes over a longer one", `${"x".repeat(10)}\r\nQUIT\r\n`, ["(too long)", "QUIT"]],
+  ["passes over a much longer one, once", `${"x".repeat(1_000)}\r\nQUIT\r\n`, ["(too long)", "QUIT"]],
+  ["takes a line that says so for what it is", "too long\r\n", ["too long"]],
   ["keeps what is no line yet", "a\r\nbc", ["a"], "bc"],
 ];
 for (const [name, wire, expected, rest = ""] of cases) {
@@ -19,7 +20,8 @@ for (const [name, wire, expected, rest = ""] of cases) {
       const taken: string[] = [];
       for (let at = 0; at < wire.length; at += size) {
         lines.put(Buffer.from(wire.slice(at, at + size), "latin1"));
-        for (let line = lines.take(); line !== undefined; line = lines.take()) taken.push(line);
+        for (let line = lines.take(); line !== undefined; line = lines.take())
+          taken.push(line === tooLong ? "(too long)" : line);
       }
       assert.deepEqual(taken, expected);
       assert.equal(lines.rest().toString("latin1"), rest);

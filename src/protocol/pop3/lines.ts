@@ -2,11 +2,14 @@ const LF = 10;
 const CR = 13;
 const nothing = Buffer.alloc(0);
 
+/** In the place of a line that was too long. */
+export const tooLong = Symbol("too long");
+
 /** What a client sent, taken line by line. Holds what was put in and not yet taken, no more. */
 export interface Lines {
   put(chunk: Buffer): void;
   /** The next line without its end, one character an octet; `undefined` when none is whole yet. */
-  take(): string | "too long" | undefined;
+  take(): string | typeof tooLong | undefined;
   /** All that is left, which is then gone: what was sent before TLS must not count after it. */
   rest(): Buffer;
 }
@@ -34,7 +37,7 @@ export function createLines(maxOctets: number): Lines {
       const isTooLong = skipping || lineFeed >= maxOctets;
       skipping = false;
       const end = lineFeed > 0 && input[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
-      const line = isTooLong ? "too long" : input.toString("latin1", 0, end);
+      const line = isTooLong ? tooLong : input.toString("latin1", 0, end);
       input = lineFeed + 1 < input.length ? input.subarray(lineFeed + 1) : nothing;
       return line;
     },

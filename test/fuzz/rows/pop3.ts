@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { newAuthorization, stepAuthorization } from "../../../src/protocol/pop3/authorization.ts";
 import { maxCommandOctets, parseCommand } from "../../../src/protocol/pop3/command.ts";
-import { createLines } from "../../../src/protocol/pop3/lines.ts";
+import { createLines, tooLong } from "../../../src/protocol/pop3/lines.ts";
 import { createMultiLineEncoder } from "../../../src/protocol/pop3/multi-line.ts";
 import { createTransaction } from "../../../src/protocol/pop3/transaction.ts";
 import type { Row } from "../explore.ts";
@@ -15,7 +15,8 @@ function linesOf(pieces: readonly Buffer[]): readonly string[] {
   const taken: string[] = [];
   for (const piece of pieces) {
     lines.put(piece);
-    for (let line = lines.take(); line !== undefined; line = lines.take()) taken.push(line);
+    for (let line = lines.take(); line !== undefined; line = lines.take())
+      taken.push(line === tooLong ? "(too long)" : line);
   }
   assert.ok(lines.rest().length < maxCommandOctets);
   return taken;

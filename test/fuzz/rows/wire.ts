@@ -13,6 +13,7 @@ import {
   maxPayloadOctets,
 } from "../../../src/protocol/wire/frame.ts";
 import type { Fields, FrameKind, Layout } from "../../../src/protocol/wire/layout.ts";
+import * as mailbox from "../../../src/protocol/wire/mailbox.ts";
 import * as submission from "../../../src/protocol/wire/submission.ts";
 import * as worker from "../../../src/protocol/wire/worker.ts";
 import type { Row } from "../explore.ts";
@@ -279,10 +280,17 @@ const samples: readonly Sample[] = [
   sample("askPassword", directory.askPassword, (s) => ({ account: text(s), password: s.octets(500) })),
   sample("passwordAnswer", directory.passwordAnswer, (s) => ({ letter: text(s) })),
   sample("grant", directory.grant, (s) => ({ ticket: s.octets(32), address: text(s) })),
+  sample("openSession", mailbox.openSession, (s) => ({ ticket: s.octets(64), logins: texts(s) })),
+  sample("outputCredit", mailbox.outputCredit, (s) => ({ octets: u32(s) })),
+  sample("closeSession", mailbox.closeSession, none),
+  sample("opened", mailbox.opened, none),
+  sample("refusedSession", mailbox.refusedSession, (s) => ({ text: text(s) })),
+  sample("inputCredit", mailbox.inputCredit, (s) => ({ octets: u32(s) })),
+  sample("sessionEnded", mailbox.sessionEnded, (s) => ({ retrieved: u32(s), deleted: u32(s) })),
 ];
 
-/** Every frame there is: the names under which the modules export one. */
-export const frameNames = [submission, delivery, worker, directory].flatMap((module) =>
+/** Every frame there is: the names under which these modules export one. */
+export const frameNames = [submission, delivery, worker, directory, mailbox].flatMap((module) =>
   Object.entries(module).flatMap(([name, value]) => (typeof value === "object" && "decode" in value ? [name] : [])),
 );
 export const sampledFrames = samples.map(({ name }) => name.replace("worker ", ""));

@@ -1,0 +1,46 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { splitAddress } from "../../protocol/address.ts";
+import { done, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { isFolderName, nameSplits } from "../../protocol/users/account-names.ts";
+import { homeBelow, homeMade, homeOfNobody } from "../../protocol/wire/worker.ts";
+import type { Routed } from "../../services/directory/route.ts";
+import { errorCode, pathOf } from "../../services/maildir/file.ts";
+
+/** Where the mail of an address lies, and who may read it there. */
+export interface Mailbox {
+  readonly uid: number;
+  readonly gid: number;
+  /** A Maildir that is there; "" when no message has come yet. */
+  readonly folder: string;
+}
+
+/**
+ * The mailbox of an address, by the way its mail would go. Fails for good when the address is somebody's extension, an
+ * alias, or nobody's: those have no mailbox to be opened. `maildir` is where users have theirs, from their home.
+ */
+export async function findMailbox(address: string, routed: Routed, maildir: string): Promise<Outcome<Mailbox>> {
+  if (routed.kind !== "done") return routed;
+  const route = routed.value;
+  if (route?.dash !== "" || route.extension !== "" || route.homeKind === homeOfNobody) return noMailbox;
+  const { uid, gid } = route.confinement;
+  let home = pathOf(route.home);
+  if (route.homeKind === homeBelow || route.homeKind === homeMade) {
+    const [whole] = nameSplits(splitAddress(address).localPart);
+    if (!whole || !isFolderName(whole.name)) return noMailbox;
+    home = join(home, pathOf(whole.name));
+  }
+  const folder = join(home, maildir);
+  try {
+    return done({ uid, gid, folder: (await stat(folder)).isDirectory() ? folder : "" });
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return done({ uid, gid, folder: "" });
+    return temporary("2.0", "the mailbox cannot be opened now");
+  }
+}
+
+const noMailbox = permanent("1.1", "this address has no mailbox of its own");
+
+/** The first Maildir that the default delivery names below a home. */
+export const maildirOf = (defaultDelivery: readonly string[]): string =>
+  defaultDelivery.find((line) => /^\.\/(?!.*\/\.\.\/)[^/].*\/$/.test(line)) ?? "./Maildir/";
