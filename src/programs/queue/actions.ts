@@ -39,9 +39,8 @@ export class Actions {
   }
 
   /** Due now; destinations known to be out of reach are tried as well. A held message stays held, and who asked for a later delivery gets it. */
-  #retry({ id, recipients, options }: ListedMessage): void {
+  #retry({ id, recipients }: ListedMessage): void {
     const nowMs = this.#core.clock.wallMs();
-    if (options && options.holdUntilMs > nowMs) return;
     const open = recipients.map(({ channel, destination }) => ({ kind: "open", channel, destination }) as const);
     for (const event of open) this.#core.step(event);
     const opened = open.map((event) => ({ ...event, nowMs }));

@@ -25,7 +25,8 @@ import { chunkOctets, messageOctets } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import { pause } from "./clock.ts";
 import type { Core } from "./core.ts";
-import { gather, type Material, mayBeReported } from "./reports.ts";
+import { headerOf, readHeader } from "./notices.ts";
+import { wantsSuccess } from "./reports.ts";
 import type { Forward, NextHop, Reported, Settler } from "./settle.ts";
 
 /** A program that delivers. */
@@ -266,14 +267,18 @@ export class Dispatch {
     return undefined;
   }
 
-  /** While it is found out what reports say, the delivery is not over: nothing else can happen to its recipients. */
+  /** Until the header for a report of success is read the delivery is not over: nothing else happens to its recipients. */
   #end(running: Running, reached: number, whenWritten: () => void): void {
     running.ended = true;
+    const { message, body } = running.active;
     const results = resultsOf(running);
-    const settle = (material?: Material) => this.#settle(running, reached, results, whenWritten, material);
-    if (mayBeReported(this.#core, running.active, results)) {
-      void gather(this.#core, running.active, results).then(settle);
-    } else settle();
+    const isReported = results.some(
+      ({ entry, reported: { letter } }) => letter === "K" && wantsSuccess(running.active, entry),
+    );
+    const settle = (header?: Uint8Array) => this.#settle(running, reached, results, whenWritten, header);
+    if (!isReported) settle();
+    else if (body) settle(headerOf([message.prefix, body]));
+    else void readHeader(this.#core, message).then(settle);
   }
 
   #settle(
@@ -281,7 +286,7 @@ export class Dispatch {
     reached: number,
     results: readonly Ended[],
     whenWritten: () => void,
-    material?: Material,
+    header?: Uint8Array,
   ): void {
     const { delivery, active, entries } = running;
     for (const entry of entries) entry.running = false;
@@ -290,7 +295,7 @@ export class Dispatch {
       this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: oneByOne });
     }
     const tried = results.filter((result) => !untried.includes(result));
-    this.#settler.settle(active, delivery.startedMs, tried, whenWritten, material);
+    this.#settler.settle(active, delivery.startedMs, tried, whenWritten, header);
     const back = this.#again(active, untried);
     const answered = reached === expandsVerp ? 1 : reached;
     this.#core.step({ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp });

@@ -113,7 +113,7 @@ class Watch {
     const wallMs = clock.wallMs();
     const steadyMs = clock.steadyMs();
     const jumped = watch.observe(wallMs, steadyMs);
-    if (jumped === "back") this.#clamp();
+    if (jumped) this.#clamp(); // forward as well: it may have gone further, and back again, between two looks
     if (jumped) {
       this.#core.log({ event: "warning", text: `the clock jumped ${jumped}: no message is given up for an hour` });
       this.#filler.lookAgain();

@@ -13,7 +13,7 @@ const sender = "me@there.example";
 const hour = 3_600_000;
 
 const fails = (): Fate => ({ letter: "D", status: "1.1", text: "no such user\n" });
-const defers = (): Fate => ({ letter: "Z", status: "4.1", text: "try later\n" });
+const defers = (): Fate => ({ letter: "Z", status: "4.1", text: "try later (#4.4.1)\n" });
 const takes = (takesDsn: number) => (): Fate => ({
   letter: "K",
   text: "accepted\n",

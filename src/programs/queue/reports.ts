@@ -1,19 +1,11 @@
 import type { Action, NoticeRecipient } from "../../protocol/bounce/notice.ts";
+import { statusIn } from "../../protocol/bounce/report.ts";
+import { asStatus } from "../../protocol/schedule/retry.ts";
 import { notifyDelay, notifyNever, notifySuccess } from "../../protocol/wire/submission.ts";
-import { bornMs, type Dsn, type ListedRecipient } from "../../services/storage/storage.ts";
+import { bornMs, type Dsn } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import type { Core } from "./core.ts";
-import { doubleBounceSender, headerOf, persist, readHeader } from "./notices.ts";
-import type { Result } from "./settle.ts";
-
-/** What reports of delivery and delay are made from beside the results. */
-export interface Material {
-  readonly header: Uint8Array;
-  /** Others of the message that are not delivered yet. */
-  readonly waiting: readonly ListedRecipient[];
-  /** How many more there may be. */
-  readonly omitted: number;
-}
+import { doubleBounceSender, persist } from "./notices.ts";
 
 /** After so long who asked is told of a delay, unless the administrator wants that earlier or later. */
 const delaySeconds = 14_400;
@@ -41,22 +33,20 @@ function delayOf({ settings: { delaywarning } }: Core, dsn: Dsn | undefined): nu
   return dsn.notify & notifyDelay ? delaywarning || delaySeconds : 0;
 }
 
-/** Whether these results may have to be reported; if so `gather` comes first. */
-export const mayBeReported = (core: Core, active: Active, results: readonly Result[]): boolean =>
-  results.some(({ entry, reported: { letter } }) =>
-    letter === "K" ? wantsSuccess(active, entry) : isLate(core, active, entry, core.clock.wallMs()),
-  );
-
-/** Collects what reports need. Only a delay takes longer than reading the header. */
-export async function gather(core: Core, active: Active, results: readonly Result[]): Promise<Material> {
-  const { message, body } = active;
-  const header = body ? headerOf([message.prefix, body]) : await readHeader(core, message);
-  if (results.every(({ reported: { letter } }) => letter === "K")) return { header, waiting: [], omitted: 0 };
-  await core.committer.flushed(); // what was delivered meanwhile is not delayed
+/** Those of a message that wait, as far as its sender is to hear of them, and how many more there may be. */
+export async function readWaiting(
+  core: Core,
+  { message }: Active,
+): Promise<{ readonly recipients: readonly NoticeRecipient[]; readonly omitted: number }> {
+  await core.committer.flushed(); // what was delivered meanwhile is not late
   const all = await persist(core, () => core.storage.recipients(message.id, -1, maxWaiting));
-  const numbers = new Set(results.map(({ entry }) => entry.number));
-  const waiting = all.filter(({ number, dsn }) => !numbers.has(number) && delayOf(core, dsn) > 0);
-  return { header, waiting, omitted: all.length < maxWaiting ? 0 : active.remaining - all.length };
+  const stored = all.length < maxWaiting ? undefined : await persist(core, () => core.storage.message(message.id));
+  const late = all.filter(({ dsn }) => delayOf(core, dsn) > 0);
+  const recipients = late.map((recipient) => {
+    const { lastReply } = recipient;
+    return { ...noticed(recipient, lastReply), status: asStatus(statusIn(lastReply).replace(/^\d\./, "")) };
+  });
+  return { recipients, omitted: stored ? stored.remaining - all.length : 0 };
 }
 
 /** Of what a delivery said there is so much in a report. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Action, NoticeRecipient } from "../../protocol/bounce/notice.ts";
 import type { Event } from "../../protocol/event/event.ts";
-import { asStatus, isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
+import { isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
 import { expandVerp } from "../../protocol/verp.ts";
 import { noOptions, notifyFailure, type Options } from "../../protocol/wire/submission.ts";
@@ -10,8 +10,8 @@ import type { Active, Entry } from "./active.ts";
 import type { Admission, Admissions } from "./admission.ts";
 import { type Composed, composeBounce, readFailures } from "./bounces.ts";
 import type { Core } from "./core.ts";
-import { planNotice, type Told } from "./notices.ts";
-import { isLate, type Material, noticed, passOn, wantsSuccess } from "./reports.ts";
+import { planNotice, readHeader, type Told } from "./notices.ts";
+import { isLate, noticed, passOn, readWaiting, wantsSuccess } from "./reports.ts";
 import { receivedLine } from "./trace.ts";
 
 /** A message that a delivery wants queued. */
@@ -42,9 +42,8 @@ interface Settlement {
   readonly changes: Change[];
   readonly failures: (Change & { kind: "failed" })[];
   readonly admissions: Admission[];
-  /** Who is to be reported as delivered, or as late. */
+  /** Who is to be reported as delivered. */
   readonly successes: NoticeRecipient[];
-  readonly delays: NoticeRecipient[];
   success: Action;
   readonly events: Event[];
   /** When those are due again that were put off. */
@@ -68,30 +67,30 @@ export class Settler {
 
   /**
    * `whenFinal` is called once a K or D is on disk. What began later than now began before the clock was set back.
-   * Without `material` nothing is reported but failure.
+   * `header` is the message's, where success may have to be reported.
    */
   settle(
     active: Active,
     beganMs: number,
     results: readonly Result[],
     whenFinal: () => void,
-    material?: Material,
+    header?: Uint8Array,
   ): void {
     if (results.length === 0) return;
     const settlement = newSettlement();
     const startedMs = Math.min(beganMs, this.#core.clock.wallMs());
     const { queuelifetime } = this.#core.settings;
     const last = this.#core.trustsAges && isExpired(bornMs(active.message), startedMs, queuelifetime);
+    let isDelayed = false;
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       const queued = this.#take(active, entry, verdict, reported, settlement);
-      if (verdict.kind === "deferred" && isLate(this.#core, active, entry, startedMs)) {
-        settlement.delays.push({ ...noticed(entry, verdict.text), status: asStatus(reported.status) });
-      }
+      if (verdict.kind === "deferred") isDelayed ||= isLate(this.#core, active, entry, startedMs);
       if (logNumber !== undefined) this.#log(logNumber, verdict, queued);
     }
-    if (material && !active.deleted) this.#report(active, settlement, material);
+    if (header && !active.deleted) this.#reportSuccess(active, settlement, header);
     this.#write(active, settlement, whenFinal);
+    if (isDelayed) void this.#reportDelay(active);
     for (const { entry } of results) this.#core.active.remove(active, entry.number);
   }
 
@@ -165,37 +164,34 @@ export class Settler {
     return channel === "local" ? this.#core.router.stripVirtualPrefix(forwardPath) : forwardPath;
   }
 
-  /** Tells of success and of delay, in messages that are written with the results they are about. */
-  #report(active: Active, settlement: Settlement, material: Material): void {
-    const { successes, delays, success, changes } = settlement;
-    if (successes.length > 0)
-      this.#notify(active, settlement, material, { action: success, recipients: successes, omitted: 0 });
-    if (delays.length === 0) return;
-    active.warned = true;
-    changes.push({ kind: "warned", message: active.message.id });
-    const retryUntilMs = bornMs(active.message) + this.#core.settings.queuelifetime * 1_000;
-    const others = material.waiting.map((waiting) => noticed(waiting, waiting.lastReply));
-    const { omitted } = material;
-    this.#notify(active, settlement, material, {
-      action: "delayed",
-      recipients: [...delays, ...others],
-      omitted,
-      retryUntilMs,
-    });
+  /** In the transaction of the results it reports. */
+  #reportSuccess({ message }: Active, settlement: Settlement, header: Uint8Array): void {
+    const { successes: recipients, success: action, admissions, events } = settlement;
+    if (recipients.length === 0) return;
+    const told = { action, recipients, omitted: 0, copy: { header } };
+    const { id, admission } = planNotice(this.#core, this.#admissions, message, told);
+    admissions.push(admission);
+    events.push({ event: "report", message: message.id, report: id, action });
   }
 
-  #notify(
-    { message }: Active,
-    { admissions, events }: Settlement,
-    { header }: Material,
-    told: Omit<Told, "copy">,
-  ): void {
-    const { id, admission } = planNotice(this.#core, this.#admissions, message, {
-      ...told,
-      copy: { header },
-    });
-    admissions.push(admission);
-    events.push({ event: "report", message: message.id, report: id, action: told.action });
+  /** Once a message, as soon as it is known who else waits. It is no result: a crash before leaves it to the next attempt. */
+  async #reportDelay(active: Active): Promise<void> {
+    const core = this.#core;
+    const { message } = active;
+    active.warned = true;
+    active.unwritten++; // it must not be forgotten meanwhile
+    const header = await readHeader(core, message);
+    const waiting = await readWaiting(core, active);
+    if (active.remaining > 0 && !active.deleted && waiting.recipients.length > 0) {
+      const retryUntilMs = bornMs(message) + core.settings.queuelifetime * 1_000;
+      const told: Told = { action: "delayed", ...waiting, copy: { header }, retryUntilMs };
+      const { id, admission } = planNotice(core, this.#admissions, message, told);
+      core.require(active, [{ kind: "warned", message: message.id }, ...admission.changes], () => {
+        core.log({ event: "report", message: message.id, report: id, action: told.action });
+        admission.admit();
+      });
+    } else active.warned = false;
+    core.active.wrote(active);
   }
 
   /**
@@ -292,7 +288,6 @@ const newSettlement = (): Settlement => ({
   failures: [],
   admissions: [],
   successes: [],
-  delays: [],
   success: "delivered",
   events: [],
   due: [],

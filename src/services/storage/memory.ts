@@ -1,5 +1,4 @@
 import { done, type Outcome } from "../../protocol/outcome.ts";
-import type { Options } from "../../protocol/wire/submission.ts";
 import { Sorted } from "./sorted.ts";
 import {
   type BlockedDestination,
@@ -27,7 +26,7 @@ interface Recipient {
   readonly forwardPath: string;
   readonly channel: ChannelName;
   readonly destination: string;
-  arrivedMs: number;
+  readonly arrivedMs: number;
   attempts: number;
   nextAttemptMs: number;
   dueMs: number | undefined;
@@ -35,8 +34,6 @@ interface Recipient {
   readonly dsn: Dsn | undefined;
 }
 interface Message extends StoredMessage {
-  arrivedMs: number;
-  options?: Options;
   held: boolean;
   warned: boolean;
   readonly open: Map<number, Recipient>;
@@ -142,11 +139,7 @@ export class MemoryStorage implements Storage {
         this.#release(change.message, change.claimed);
         return;
       case "retry":
-        for (const recipient of this.#messages.get(change.message)?.open.values() ?? []) {
-          if (recipient.dueMs === undefined) continue;
-          recipient.nextAttemptMs = change.nowMs;
-          this.#setDue(recipient, change.nowMs);
-        }
+        this.#retry(change.message, change.nowMs);
         return;
       case "block":
         this.#destination(change.channel, change.destination).notBeforeMs = change.untilMs;
@@ -260,6 +253,15 @@ export class MemoryStorage implements Storage {
     }
   }
 
+  #retry(id: number, nowMs: number): void {
+    const message = this.#messages.get(id);
+    for (const recipient of message?.open.values() ?? []) {
+      if (!message || recipient.dueMs === undefined || isHeldUntilLater(message, recipient, nowMs)) continue;
+      recipient.nextAttemptMs = Math.min(recipient.nextAttemptMs, nowMs);
+      this.#setDue(recipient, Math.min(recipient.dueMs, nowMs)); // it may be due already, by a clock that was set since
+    }
+  }
+
   #end(id: number): void {
     const message = this.#messages.get(id);
     if (!message) return;
@@ -276,30 +278,17 @@ export class MemoryStorage implements Storage {
 
   #clamp(nowMs: number, latestMs: number): void {
     for (const message of this.#messages.values()) {
-      const { options, open } = message;
-      if (options && options.holdUntilMs > nowMs) {
-        this.#clampHold(message, options, nowMs);
-        continue;
-      }
-      for (const recipient of open.values()) {
-        if (recipient.nextAttemptMs <= latestMs) continue;
-        recipient.nextAttemptMs = latestMs;
-        if (recipient.dueMs !== undefined) this.#setDue(recipient, latestMs);
+      for (const recipient of message.open.values()) {
+        const isLater = isHeldUntilLater(message, recipient, nowMs);
+        const wasToWaitMs = message.arrivedMs > nowMs ? recipient.arrivedMs - message.arrivedMs : Infinity;
+        const mostMs = isLater ? nowMs + wasToWaitMs : latestMs;
+        if (recipient.nextAttemptMs <= mostMs) continue;
+        recipient.nextAttemptMs = mostMs;
+        if (recipient.dueMs !== undefined) this.#setDue(recipient, mostMs);
       }
     }
     for (const destination of this.#destinations.values()) {
       destination.notBeforeMs = Math.min(destination.notBeforeMs, latestMs);
-    }
-  }
-
-  #clampHold(message: Message, options: Options, nowMs: number): void {
-    if (message.arrivedMs <= nowMs) return;
-    const holdUntilMs = options.holdUntilMs - message.arrivedMs + nowMs;
-    message.arrivedMs = nowMs;
-    message.options = { ...options, holdUntilMs };
-    for (const recipient of message.open.values()) {
-      recipient.arrivedMs = recipient.nextAttemptMs = holdUntilMs;
-      if (recipient.dueMs !== undefined) this.#setDue(recipient, holdUntilMs);
     }
   }
 
@@ -419,6 +408,10 @@ const turnOf = ({ waiting, servedMs, notBeforeMs }: Destination): number => {
 };
 
 const byTime = (a: Waiting, b: Waiting): number => a.dueMs - b.dueMs || a.message - b.message || a.number - b.number;
+
+/** It was never tried, nor claimed, and is not to be before some time after `nowMs`. */
+const isHeldUntilLater = ({ options, held }: Message, { attempts, dueMs }: Recipient, nowMs: number): boolean =>
+  attempts === 0 && (options?.holdUntilMs ?? 0) > nowMs && (dueMs !== undefined || held);
 
 const isWaiting = (recipient: Recipient): recipient is Waiting => recipient.dueMs !== undefined;
 

@@ -65,7 +65,7 @@ export function applyChange(s: Statements, change: Change): void {
       }
       return;
     case "retry":
-      wait(s, s.retry, change.nowMs, change.message);
+      wait(s, s.retry, change.message, change.nowMs);
       return;
     case "block":
       s.block.run(channelNumber(change.channel), change.destination, change.untilMs);
@@ -138,10 +138,7 @@ function wait(s: Statements, statement: Statements[keyof Statements], ...values:
 }
 
 function clamp(s: Statements, nowMs: number, latestMs: number): void {
-  for (const { message, holdUntilMs } of rowsOf<{ message: number; holdUntilMs: number }>(s.clampHolds, nowMs)) {
-    s.arrive.run(nowMs, message);
-    wait(s, s.wait, holdUntilMs, message);
-  }
+  wait(s, s.clampHolds, nowMs);
   s.clamp.run(latestMs, nowMs);
   s.clampDestinations.run(latestMs);
 }

@@ -363,14 +363,17 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
     value(await clamp(at - 500_000)); // half an hour of the wait is over, however often the clock is looked at
     value(await clamp(at - 400_000));
     assert.deepEqual(names(await claimAll(storage, at - 500_000 + day - 1)), []);
-    assert.equal(value(await storage.message(1))?.options?.holdUntilMs, at - 500_000 + day);
-    assert.equal(value(await storage.message(1))?.arrivedMs, at - 500_000);
-    const [claimed] = await claimAll(storage, at - 500_000 + day);
-    assert.equal(claimed?.arrivedMs, at - 500_000 + day);
+    value(await storage.apply([{ kind: "retry", message: 1, nowMs: at - 400_000 }]));
+    assert.deepEqual(names(await claimAll(storage, at - 500_000 + day - 1)), []);
+    assert.deepEqual(names(await claimAll(storage, at - 500_000 + day)), ["1/0"]);
     const deferred = { kind: "deferred", message: 1, number: 0, attempts: 1, lastReply: "" } as const;
     value(await storage.apply([{ ...deferred, nextAttemptMs: at + 9 * day }]));
-    value(await clamp(at + day));
-    assert.equal(value(await storage.nextDueMs("remote")), at + day + 1_000);
+    value(await clamp(at - 100_000)); // it was tried: that time has come
+    assert.equal(value(await storage.nextDueMs("remote")), at - 99_000);
+    assert.deepEqual(names(await claimAll(storage, at - 99_000)), ["1/0"]);
+    value(await clamp(at - 200_000)); // claimed, and given back: it does not wait for that time again
+    value(await storage.apply([{ kind: "unclaim", message: 1, number: 0 }]));
+    assert.deepEqual(names(await claimAll(storage, at - 199_000)), ["1/0"]);
   });
 
   check("gives out the important first, but not before what has waited for long", async (storage) => {

@@ -120,7 +120,7 @@ export type Change =
   | { readonly kind: "hold"; readonly message: number }
   /** `claimed`: recipients the caller still has. Does nothing to a message that is not held. */
   | { readonly kind: "release"; readonly message: number; readonly claimed: readonly number[] }
-  /** What waits of it is due now. */
+  /** What waits of it is due now, but for what is not to be delivered before some time. */
   | { readonly kind: "retry"; readonly message: number; readonly nowMs: number }
   /** Nothing of that destination is claimed before `untilMs`, or before it is opened. */
   | {
@@ -132,7 +132,7 @@ export type Change =
   | { readonly kind: "open"; readonly channel: ChannelName; readonly destination: string; readonly nowMs: number }
   /**
    * The clock went back: nothing waits beyond `latestMs`. Goes through everything that waits. What is not to be delivered
-   * before some time waits for that, but no longer than it was to wait when it came: it counts as come at `nowMs`.
+   * before some time waits for that, but from now no longer than it was to wait when it came.
    */
   | { readonly kind: "clamp"; readonly nowMs: number; readonly latestMs: number }
   /** Its delay was reported, which happens once. */
