@@ -3,10 +3,12 @@ import type { ChannelName } from "../../src/protocol/schedule/scheduler.ts";
 import {
   bodyEnd,
   deliver,
+  deliverOptions,
   deliveryBodyType,
   deliveryCredit,
   ended,
   forward,
+  relayed,
   report,
   settled,
 } from "../../src/protocol/wire/delivery.ts";
@@ -70,7 +72,7 @@ export class Deliverer implements PeerEnd {
   readonly #channel: ChannelName;
   readonly #outside: Outside;
   readonly #life: Life = { dead: false };
-  readonly #streams = new Map<number, { fields: Fields; body: Buffer[]; answered: boolean }>();
+  readonly #streams = new Map<number, { fields: Fields; body: Buffer[]; answered: boolean; asked?: true }>();
   /** Answered, not settled. */
   readonly #unsettled = new Map<number, string>();
 
@@ -105,6 +107,8 @@ export class Deliverer implements PeerEnd {
       const mark = this.#unsettled.get(stream);
       if (mark) this.#outside.marks.delete(mark);
       this.#unsettled.delete(stream);
+    } else if (type === deliverOptions.type && delivery) {
+      delivery.asked = true;
     } else if (type === deliveryBodyType) {
       delivery?.body.push(payload);
       const credit = deliveryCredit.encode(stream, { octets: payload.length });
@@ -207,6 +211,7 @@ export class Deliverer implements PeerEnd {
   }
 
   #answer(stream: number, fates: readonly Fate[], reached: number, fields?: Fields): void {
+    const isAsked = this.#streams.get(stream)?.asked === true;
     this.#streams.delete(stream);
     const frames: Buffer[] = [];
     for (const { number, letter, forwardPaths } of fates) {
@@ -219,6 +224,7 @@ export class Deliverer implements PeerEnd {
           frames.push(forward.encode(stream, { reversePath: fields.reversePath, prefix: nothing, forwardPaths: rest }));
         }
       }
+      if (isAsked && letter === "K") frames.push(relayed.encode(stream, nextHop(fields?.forwardPaths[0] ?? "")));
       const text = letter === "K" ? "did it\n" : "did not\n";
       frames.push(report.encode(stream, { number, letter, status: letter === "K" ? "" : "1.1", text }));
     }
@@ -226,6 +232,9 @@ export class Deliverer implements PeerEnd {
     this.link.send(...frames, ended.encode(stream, { reached }));
   }
 }
+
+/** The servers of some domains see to reports themselves. */
+const nextHop = (forwardPath: string) => ({ peer: "mx.example", takesDsn: /@d[01]\./.test(forwardPath) ? 1 : 0 });
 
 const deferral = (number: number): Fate => ({ number, letter: "Z", forwardPaths: [] });
 

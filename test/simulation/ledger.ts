@@ -7,6 +7,10 @@ export interface Heard {
   /** K, Z, D, or nonsense. */
   readonly letter: string;
   readonly forwards: readonly string[];
+  /** To how many addresses it was sent on. */
+  readonly copies: number;
+  /** The next server reports itself. */
+  readonly takesDsn: boolean;
   readonly startedMs: number;
   /** The message was over its lifetime when this attempt started. */
   readonly late: boolean;
@@ -19,6 +23,8 @@ export interface Recipient {
   readonly forwardPath: string;
   readonly channel: ChannelName;
   readonly destination: string;
+  /** What its sender wants to hear, as the sum on the wire. */
+  readonly notify: number;
   state: "queued" | "delivered" | "failed" | "deleted";
   attempts: number;
   /** Not to be tried before, by the wall clock. */
@@ -41,6 +47,16 @@ export interface Message {
   readonly id: number;
   readonly reversePath: string;
   readonly arrivedMs: number;
+  /** From when it may be tried, and ages. */
+  readonly bornMs: number;
+  /** Something was asked for it, whatever was asked for its recipients. */
+  readonly hasOptions: boolean;
+  /** Its delay was reported. */
+  warned: boolean;
+  /** When the last attempt began that was put off. */
+  deferredMs: number;
+  /** Since when (steady) who asked is to be told of its delay. */
+  lateSinceMs: number | undefined;
   /** What was put around the body. */
   readonly prefix: string;
   readonly suffix: string;

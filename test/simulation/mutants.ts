@@ -1,8 +1,8 @@
 import type { Queue } from "../../src/programs/queue/queue.ts";
 import { done, temporary } from "../../src/protocol/outcome.ts";
-import { ended, settled } from "../../src/protocol/wire/delivery.ts";
+import { deliverOptions, ended, relayed, settled } from "../../src/protocol/wire/delivery.ts";
 import type { Frame } from "../../src/protocol/wire/frame.ts";
-import type { Change, Storage } from "../../src/services/storage/storage.ts";
+import type { Change, ClaimedRecipient, Storage } from "../../src/services/storage/storage.ts";
 import type { Mutant } from "./mutant.ts";
 import type { World } from "./world.ts";
 
@@ -39,7 +39,16 @@ const isOwnMessage = (change: Change): change is NewMessage =>
   change.kind === "message" && change.message.prefix.length > 0;
 const isForward = (change: Change): change is NewMessage =>
   isOwnMessage(change) && Buffer.from(change.message.prefix).includes("invoked by local");
-const isBounce = (change: Change): boolean => isOwnMessage(change) && !isForward(change);
+const isNotice = (change: Change): change is NewMessage => isOwnMessage(change) && !isForward(change);
+const isBounce = (change: Change): boolean =>
+  isNotice(change) && Buffer.from(change.message.prefix).includes("\nAction: failed");
+const isReport = (change: Change): change is NewMessage => isNotice(change) && !isBounce(change);
+
+/** The recipients of a store come back without what was asked for them. */
+const unasked = (each: ClaimedRecipient): ClaimedRecipient => {
+  const { dsn: _, ...rest } = each;
+  return rest;
+};
 
 /** True every twentieth time. */
 function nowAndThen(): () => boolean {
@@ -282,6 +291,70 @@ const byPromise: Readonly<Record<string, Readonly<Record<string, Mutant>>>> = {
       message: isBounce(each) ? { ...each.message, reversePath: "s@here.org" } : each.message,
     })),
   },
+  "what is asked beyond the envelope is done, and no more": {
+    "forgets what was asked for a recipient": altered("message", (each) => ({
+      ...each,
+      recipients: each.recipients.map(({ dsn: _, ...recipient }) => recipient),
+    })),
+    "forgets that a message is to wait": altered("message", (each) => {
+      const { options: _, ...message } = each.message;
+      return { ...each, message };
+    }),
+    "forgets what was asked when mail comes back from disk": but((storage) => ({
+      async claim(claim) {
+        const claimed = await storage.claim(claim);
+        return claimed.kind === "done" ? done(claimed.value.map(unasked)) : claimed;
+      },
+    })),
+    "reports no success": writes((changes) => changes.filter((change) => !isReport(change))),
+    "reports success apart from it": apart(isReport),
+    "reports success twice": {
+      storage: (storage) => ({
+        ...storage,
+        apply: (changes) => {
+          const again = changes.filter(isReport);
+          const copies = again.map((each) => ({ ...each, message: { ...each.message, id: storage.nextId() } }));
+          return storage.apply([...changes, ...copies]);
+        },
+      }),
+    },
+    "takes every server for one that reports itself": hears((frame) =>
+      frame.type === relayed.type
+        ? { ...frame, payload: Buffer.concat([frame.payload.subarray(0, -1), Buffer.from([1])]) }
+        : frame,
+    ),
+    "reports what the next server will report": hears((frame) =>
+      frame.type === relayed.type
+        ? { ...frame, payload: Buffer.concat([frame.payload.subarray(0, -1), Buffer.from([0])]) }
+        : frame,
+    ),
+    "keeps from remote what was asked": connects((queue) => (name, connect) => {
+      queue.connect(name, (events) => {
+        const channel = connect(events);
+        return {
+          get pendingOctets() {
+            return channel.pendingOctets;
+          },
+          send: (octets) => (octets[4] === deliverOptions.type ? undefined : channel.send(octets)),
+          close: () => channel.close(),
+        };
+      });
+    }),
+    "does not write down that a delay was reported": { ...without("warned"), needs: "down" },
+    "forgets that a delay was reported": {
+      ...but((storage) => ({
+        async message(id) {
+          const message = await storage.message(id);
+          return message.kind === "done" && message.value ? done({ ...message.value, warned: false }) : message;
+        },
+      })),
+      needs: "down",
+    },
+    "has what is to wait for a time wait for it though the clock was set back by years": {
+      ...altered("clamp", (each) => ({ ...each, nowMs: each.nowMs + 86_400_000 * 3_650 })),
+      needs: "jump",
+    },
+  },
   "what is written in the manual about times": {
     "tries again too soon": altered("deferred", (each) => ({ ...each, nextAttemptMs: each.nextAttemptMs - 1_000 })),
     "tries again too late": altered("deferred", (each) => ({
@@ -299,7 +372,10 @@ const byPromise: Readonly<Record<string, Readonly<Record<string, Mutant>>>> = {
       ...each,
       untilMs: each.untilMs + 3_600_000,
     })),
-    "gives up too early": { settings: (settings) => ({ ...settings, queuelifetime: settings.queuelifetime >> 2 }) },
+    "gives up too early": {
+      needs: "down",
+      settings: (settings) => ({ ...settings, queuelifetime: settings.queuelifetime >> 2 }),
+    },
     "gives up too late": { settings: (settings) => ({ ...settings, queuelifetime: settings.queuelifetime * 4 }) },
     "holds nothing": { ...without("hold"), needs: "operator" },
     "releases nothing": { ...without("release"), needs: "operator" },

@@ -1,9 +1,12 @@
 import type { Sizes } from "../../src/programs/queue/queue.ts";
 import type { Settings } from "../../src/protocol/control/table.ts";
 import type { ChannelName } from "../../src/protocol/schedule/scheduler.ts";
+import { notifyDelay, notifyFailure } from "../../src/protocol/wire/submission.ts";
 import type { Change, Counts } from "../../src/services/storage/storage.ts";
 import { Fortunes } from "./fortune.ts";
-import { keyOf, type Message, type Recipient } from "./ledger.ts";
+import { type Heard, keyOf, type Message, type Recipient } from "./ledger.ts";
+import { passedOn, Said, successOf, toldOf } from "./reports.ts";
+import type { Mail } from "./submitter.ts";
 
 type Of<Kind extends Change["kind"]> = Extract<Change, { kind: Kind }>;
 
@@ -19,7 +22,13 @@ export interface Started {
 }
 
 /** What was said of each recipient, by its number. */
-type Reports = ReadonlyMap<number, { readonly letter: string; readonly forwards: readonly string[] }>;
+export interface Report {
+  readonly letter: string;
+  readonly forwards: readonly string[];
+  readonly copies: number;
+  readonly takesDsn: boolean;
+}
+type Reports = ReadonlyMap<number, Report>;
 
 const hourMs = 3_600_000;
 /** The queue looks at the clock so often, and needs a moment to write down what follows. */
@@ -68,6 +77,8 @@ export class Oracle {
   readonly #claimed: Record<ChannelName, Set<Recipient>> = { local: new Set(), remote: new Set() };
   readonly #tokens = new Map<string, number>();
   readonly #markers = new Set<string>();
+  /** Of the batch that is looked at. */
+  #said = new Said([]);
   readonly #now: () => { readonly wallMs: number; readonly steadyMs: number };
 
   constructor(settings: Settings, now: () => { readonly wallMs: number; readonly steadyMs: number }) {
@@ -85,11 +96,17 @@ export class Oracle {
 
   // What the queue promises.
 
-  acknowledged(id: number, token: string, forwardPaths: readonly string[]): void {
+  acknowledged(id: number, { token, forwardPaths, notify, options }: Mail): void {
     const message = this.messages.get(id);
     const stored = [...(message?.recipients.values() ?? [])].map(({ forwardPath }) => forwardPath);
     this.expect(message !== undefined, () => `${token} was acknowledged as message ${id}, which is not on disk`);
     this.expect(stored.join() === forwardPaths.join(), () => `${token}: recipients ${stored}, not ${forwardPaths}`);
+    const wishes = [...(message?.recipients.values() ?? [])].map((recipient) => recipient.notify);
+    const asked = notify ?? forwardPaths.map(() => 0);
+    this.expect(wishes.join() === asked.join(), () => `${token}: NOTIFY is ${wishes}, not ${asked}`);
+    const heldMs = message && message.bornMs - message.arrivedMs;
+    const isHeld = (options?.holdUntilMs ?? 0) > (message?.arrivedMs ?? 0);
+    this.expect(!isHeld || heldMs !== 0, () => `${token} is to be held, and is not`);
   }
 
   refused(token: string): void {
@@ -161,8 +178,8 @@ export class Oracle {
     for (const recipient of delivery.recipients) {
       recipient.running = false;
       recipient.endedMs = atMs;
-      const late = startedMs - recipient.message.arrivedMs > this.settings.queuelifetime * 1_000;
-      const report = reports?.get(recipient.number) ?? { letter: "Z", forwards: [] };
+      const late = startedMs - recipient.message.bornMs > this.settings.queuelifetime * 1_000;
+      const report = reports?.get(recipient.number) ?? nothingSaid;
       const heard = { ...report, startedMs, late, atMs };
       if (reports) recipient.heard = heard;
       else {
@@ -182,8 +199,11 @@ export class Oracle {
 
   committed(changes: readonly Change[]): void {
     const made = changes.filter((change) => change.kind === "message");
+    this.#said = new Said(made);
     for (const change of made) this.#message(change);
     for (const change of changes) this.#change(change, made);
+    const { rest } = this.#said;
+    this.expect(rest.length === 0, () => `reported, and nobody was to hear it: ${rest}`);
   }
 
   #message({ message, recipients, chunk }: Of<"message">): void {
@@ -195,22 +215,28 @@ export class Oracle {
       id: message.id,
       reversePath: message.reversePath,
       arrivedMs: message.arrivedMs,
+      bornMs: Math.max(message.arrivedMs, message.options?.holdUntilMs ?? 0),
+      hasOptions: message.options !== undefined,
+      warned: false,
+      deferredMs: 0,
+      lateSinceMs: undefined,
       prefix: latin1(message.prefix),
       suffix: latin1(message.suffix),
       recipients: new Map(),
       held: false,
       ended: false,
     };
-    for (const { number, forwardPath, channel, destination, claimed } of recipients) {
+    for (const { number, forwardPath, channel, destination, claimed, dsn } of recipients) {
       const recipient: Recipient = {
         message: stored,
         number,
         forwardPath,
         channel,
         destination,
+        notify: dsn?.notify ?? 0,
         state: "queued",
         attempts: 0,
-        notBeforeMs: 0,
+        notBeforeMs: stored.bornMs > stored.arrivedMs ? stored.bornMs : 0,
         isDue: false,
         running: false,
         heard: undefined,
@@ -253,14 +279,16 @@ export class Oracle {
         break;
       case "retry":
         for (const recipient of this.messages.get(change.message)?.recipients.values() ?? []) {
+          if (this.#isHeldUntilLater(recipient, change.nowMs)) continue; // that is not the operator's to say
           recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.nowMs);
         }
         break;
       case "clamp":
-        for (const recipient of this.open) {
-          recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.latestMs);
-        }
+        for (const recipient of this.open) this.#clamp(recipient, change.nowMs, change.latestMs);
         this.fortunes.clamped(change.latestMs);
+        break;
+      case "warned":
+        this.#reportedDelay(change.message);
         break;
       case "block":
         this.#block(keyOf(change.channel, change.destination), change.untilMs);
@@ -275,20 +303,79 @@ export class Oracle {
     }
   }
 
+  /** Not tried, not claimed, and not to be before some time. */
+  #isHeldUntilLater(recipient: Recipient, nowMs: number): boolean {
+    const { message, attempts, channel } = recipient;
+    const isHeld = message.bornMs > nowMs && message.bornMs > message.arrivedMs;
+    return isHeld && attempts === 0 && !this.#claimed[channel].has(recipient);
+  }
+
+  /** Nothing waits for longer because the clock was set: for a time that was asked for, not longer than for that. */
+  #clamp(recipient: Recipient, nowMs: number, latestMs: number): void {
+    const { arrivedMs, bornMs } = recipient.message;
+    const isLater = this.#isHeldUntilLater(recipient, nowMs);
+    const mostMs = !isLater ? latestMs : arrivedMs > nowMs ? nowMs + bornMs - arrivedMs : Infinity;
+    recipient.notBeforeMs = Math.min(recipient.notBeforeMs, mostMs);
+  }
+
   #block(key: string, untilMs: number): void {
     const wrong = this.fortunes.wrongBlock(key, untilMs);
     this.expect(wrong === undefined, () => `${key} ${wrong}`);
   }
 
   #delivered({ message, number }: Of<"delivered">, made: readonly Of<"message">[]): void {
-    const recipient = this.#finish(message, number, "delivered");
+    const heard = this.recipient(message, number)?.heard;
+    const isQuiet =
+      heard?.letter !== "K" && this.recipient(message, number)?.notify && !this.#tellsFailure(message, number);
+    const recipient = this.#finish(message, number, isQuiet ? "failed" : "delivered");
     if (!recipient) return;
-    const { heard } = recipient;
+    if (isQuiet) {
+      this.#checkFailure(recipient);
+      return;
+    }
     this.expect(heard?.letter === "K", () => `${nameOf(recipient)} is written down as delivered, which nobody said`);
+    if (heard) this.#checkSuccess(recipient, heard, made);
     for (const marker of this.deletable.has(message) ? [] : (heard?.forwards ?? [])) {
       const queued = made.some(({ message }) => latin1(message.prefix).includes(`${marker}\n`));
       this.expect(queued, () => `${nameOf(recipient)} is written down as delivered without its forward ${marker}`);
     }
+  }
+
+  #tellsFailure(message: number, number: number): boolean {
+    const { notify = 0 } = this.recipient(message, number) ?? {};
+    return notify === 0 || (notify & notifyFailure) !== 0;
+  }
+
+  /** Who asked hears of it, in the same breath; its copies carry on what was asked. */
+  #checkSuccess(recipient: Recipient, heard: Heard, made: readonly Of<"message">[]): void {
+    const { message, forwardPath, notify } = recipient;
+    const action = successOf(recipient, heard);
+    const isTold = action !== undefined && this.#said.take(action, toldOf(message.reversePath), forwardPath);
+    const mayBeSilent = action === undefined || this.deletable.has(message.id);
+    this.expect(isTold || mayBeSilent, () => `${nameOf(recipient)} is ${action}, and who asked is not told`);
+    const [marker] = heard.forwards;
+    const copy = made.find((each) => latin1(each.message.prefix).includes(`${marker}\n`) && isForwarded(each));
+    const wanted = passedOn(notify, heard.copies);
+    const isKept = !marker || !copy || copy.recipients.every(({ dsn }) => (dsn?.notify ?? 0) === wanted);
+    this.expect(isKept, () => `${nameOf(recipient)} is sent on with another NOTIFY than ${wanted}`);
+  }
+
+  /** Of delays who wants to hears once a message, and after a while. */
+  #reportedDelay(id: number): void {
+    const message = this.messages.get(id);
+    if (!message || message.ended) return;
+    this.expect(!message.warned, () => `message ${id} is reported as delayed again`);
+    message.warned = true;
+    const ageMs = message.deferredMs - message.bornMs;
+    let told = 0;
+    for (const { notify, forwardPath } of message.recipients.values()) {
+      if (
+        delayMs(notify, this.settings.delaywarning) <= ageMs &&
+        this.#said.take("delayed", toldOf(message.reversePath), forwardPath)
+      )
+        told++;
+    }
+    this.expect(told > 0, () => `message ${id} is called reported as delayed, and nobody is told`);
   }
 
   #deferred({ message, number, attempts, nextAttemptMs }: Of<"deferred">): void {
@@ -305,12 +392,27 @@ export class Oracle {
     this.expect(!heard?.late || isUnsure, () => `${nameOf(recipient)} is over its lifetime and waits again`);
     recipient.attempts = attempts;
     recipient.notBeforeMs = nextAttemptMs;
+    this.#checkDelay(recipient, heard, isUnsure);
     recipient.heard = undefined;
     recipient.lastBroken = undefined;
     this.#unclaim(recipient);
   }
 
+  /** Who asked was told, if an attempt showed more than an hour ago that it was time. */
+  #checkDelay({ message, notify }: Recipient, heard: Heard | undefined, isUnsure: boolean): void {
+    const { id, reversePath, bornMs, lateSinceMs } = message;
+    const { steadyMs } = this.#now();
+    message.deferredMs = heard?.startedMs ?? 0;
+    const isLate = message.deferredMs - bornMs >= delayMs(notify, this.settings.delaywarning) && !isUnsure;
+    const isNobody = reversePath === "" || reversePath === "#@[]" || this.deletable.has(id);
+    if (!isLate || isNobody || message.warned) return;
+    message.lateSinceMs ??= steadyMs;
+    const isToldOf = lateSinceMs === undefined || steadyMs - Math.max(lateSinceMs, this.quietSinceMs) < hourMs;
+    this.expect(isToldOf, () => `message ${id} is late, and who asked is not told`);
+  }
+
   #failed({ message, number }: Of<"failed">): void {
+    this.expect(this.#tellsFailure(message, number), () => `message ${message}: a failure nobody wants to hear of`);
     const recipient = this.#finish(message, number, "failed");
     if (recipient) this.#checkFailure(recipient);
   }
@@ -320,7 +422,7 @@ export class Oracle {
     const { message, heard, lastBroken } = recipient;
     if (heard?.letter === "D") return;
     const last = heard ?? lastBroken;
-    const isOld = this.#now().wallMs - message.arrivedMs > this.settings.queuelifetime * 1_000;
+    const isOld = this.#now().wallMs - message.bornMs > this.settings.queuelifetime * 1_000;
     const isDue = (last?.late && last.letter !== "K") || (!heard && isOld);
     this.expect(isDue, () => `${nameOf(recipient)} is given up before its time, after ${last?.letter ?? "no attempt"}`);
     const sinceJumpMs = (last?.atMs ?? 0) - this.#noticedAtMs;
@@ -360,9 +462,10 @@ export class Oracle {
     }
     message.ended = true;
     this.alive.delete(message);
-    const failed = recipients.filter(({ state }) => state === "failed");
+    const failed = recipients.filter(({ state, number }) => state === "failed" && this.#tellsFailure(id, number));
+    const to = toldOf(message.reversePath);
+    for (const { forwardPath } of failed) this.#said.take("failed", to, forwardPath);
     if (failed.length === 0 || this.deletable.has(id) || message.reversePath === "#@[]") return;
-    const to = message.reversePath === "" ? "postmaster@here.org" : message.reversePath.replace(/-@\[\]$/, "");
     const told = made.some(
       ({ message: bounce, recipients: [first] }) =>
         first?.forwardPath === to &&
@@ -443,6 +546,7 @@ export class Oracle {
     this.#running.clear();
     this.fortunes.crashed();
     for (const claimed of Object.values(this.#claimed)) claimed.clear();
+    for (const message of this.alive) message.lateSinceMs = undefined;
     for (const recipient of this.open) {
       recipient.isDue = false;
       if (recipient.running || recipient.heard) recipient.lost++;
@@ -485,7 +589,7 @@ export class Oracle {
         continue;
       if ((this.#running.get(key) ?? 0) > 0) continue;
       const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
-      const dueMs = Math.max(recipient.notBeforeMs, message.arrivedMs, this.fortunes.restsUntilMs(key));
+      const dueMs = Math.max(recipient.notBeforeMs, message.bornMs, this.fortunes.restsUntilMs(key));
       const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs, steadyMs - recipient.endedMs);
       this.expect(quietMs < allowedMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
     }
@@ -550,6 +654,18 @@ export class Oracle {
   }
 }
 
+const nothingSaid: Report = { letter: "Z", forwards: [], copies: 0, takesDsn: false };
+/** After how long of a delay its sender hears of it; never for who did not ask where the administrator says nothing. */
+const delayMs = (notify: number, warningSeconds: number): number =>
+  notify & notifyDelay
+    ? 1_000 * (warningSeconds || 14_400)
+    : notify === 0 && warningSeconds > 0
+      ? 1_000 * warningSeconds
+      : Infinity;
+
+const isForwarded = ({ message }: Of<"message">): boolean =>
+  /^Received: \(postern \d+ invoked by local\)/.test(latin1(message.prefix));
+
 const trialsOf = (channel: ChannelName): string => `${channel} trials`;
 
 export const nameOf = ({ message, number, forwardPath }: Recipient): string =>
@@ -557,7 +673,7 @@ export const nameOf = ({ message, number, forwardPath }: Recipient): string =>
 
 /** qmail's rule, in its own words: (sqrt(age) + skip)^2 seconds after birth. */
 function retryMs({ message, channel }: Recipient, startedMs: number): number {
-  const bornMs = Math.min(message.arrivedMs, startedMs);
+  const bornMs = Math.min(message.bornMs, startedMs);
   const seconds = Math.floor((startedMs - bornMs) / 1_000);
   const skip = channel === "local" ? 10 : 20;
   return bornMs + 1_000 * (Math.trunc(seconds ** 0.5) + skip) ** 2;

@@ -18,7 +18,7 @@ class Scene {
 
   constructor(files: Readonly<Record<string, string>> = {}) {
     this.world = new World(1, { steps: 0, without: new Set(faults) });
-    this.world.reload(this.world.settingsWith({ queuelifetime: "604800", ...files }));
+    this.world.reload(this.world.settingsWith({ queuelifetime: "604800", delaywarning: "0", ...files }));
     this.world.disk.mood.mostMs = 5;
     this.world.manners.mostMs = 30;
     this.world.boot();

@@ -1,3 +1,4 @@
+import { noOptions } from "../../src/protocol/wire/submission.ts";
 import { play } from "./play.ts";
 import type { Fault } from "./profile.ts";
 import { type Mail, Submitter } from "./submitter.ts";
@@ -137,9 +138,20 @@ class Driver {
 
   #mail(envelope: { reversePath: string; forwardPaths: string[] }, repetitions: number): Mail {
     const token = `Token: ${++this.#serial}`;
-    const mail = { token, body: `${token}\n${`${this.#serial} `.repeat(repetitions)}\n`, ...envelope };
+    const body = `${token}\n${`${this.#serial} `.repeat(repetitions)}\n`;
+    const mail = { token, body, ...envelope, ...this.#wishes(envelope.forwardPaths) };
     this.#world.mails.set(token, mail);
     return mail;
+  }
+
+  /** Some ask for reports, for haste, for later. */
+  #wishes(forwardPaths: readonly string[]): Pick<Mail, "notify" | "options"> {
+    const { random, timeline } = this.#world;
+    if (random.chance(0.6)) return {};
+    const notify = forwardPaths.map(() => random.pick([0, 0, 1, 1, 2, 3, 4, 7, 8]));
+    if (random.chance(0.6)) return { notify };
+    const holdUntilMs = random.chance(0.3) ? timeline.wallMs + random.pick([60_000, 3_600_000, dayMs]) : 0;
+    return { notify, options: { ...noOptions, holdUntilMs, priority: random.below(19) } };
   }
 
   #flood(): void {
@@ -322,7 +334,8 @@ class Driver {
     const { timeline, oracle } = this.#world;
     if (!this.#world.isUp) this.#boot();
     if (oracle.alive.values().some(({ held }) => held)) void this.#ask("release", {});
-    const [waiting] = oracle.alive;
+    // One that was asked to wait for a day, just before the clock was set back, waits for longer: as long as it was told.
+    const waiting = oracle.alive.values().find(({ bornMs, arrivedMs }) => bornMs - arrivedMs <= 2 * dayMs);
     if (!waiting && this.#wasEmpty) {
       oracle.checkEnd();
       if (this.#world.queue) oracle.checkEmpty(this.#world.queue.sizes());

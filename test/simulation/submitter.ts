@@ -3,7 +3,10 @@ import {
   abandon,
   bodyType,
   commit,
+  dsnRecipients,
+  type Options,
   open,
+  options,
   recipients,
   refused,
   stored,
@@ -20,6 +23,9 @@ export interface Mail {
   readonly body: string;
   readonly reversePath: string;
   readonly forwardPaths: readonly string[];
+  /** What is to be reported of each, as the sum on the wire; absent when nothing was said. */
+  readonly notify?: readonly number[];
+  readonly options?: Options;
 }
 
 export interface Answers {
@@ -106,9 +112,12 @@ export class Submitter implements PeerEnd {
   #finish(stream: number, known: Stream): void {
     known.left = Buffer.from(" "); // once
     known.credit = -Infinity;
-    const { reversePath, forwardPaths } = known.mail;
+    const { reversePath, forwardPaths, notify, options: asked } = known.mail;
+    const originalRecipients = forwardPaths.map(() => "");
     const call = () => {
-      this.link.send(recipients.encode(stream, { forwardPaths }));
+      if (asked) this.link.send(options.encode(stream, asked));
+      if (notify) this.link.send(dsnRecipients.encode(stream, { forwardPaths, notify, originalRecipients }));
+      else this.link.send(recipients.encode(stream, { forwardPaths }));
       if (this.#random.chance(this.abandons)) {
         this.#streams.delete(stream);
         this.link.send(abandon.encode(stream, {}));

@@ -2,14 +2,14 @@ import { settingsOf } from "../../src/programs/queue/queue.testing.ts";
 import { createQueue, type Queue } from "../../src/programs/queue/queue.ts";
 import type { Settings } from "../../src/protocol/control/table.ts";
 import type { Event } from "../../src/protocol/event/event.ts";
-import { deliver, ended, forward, report, settled } from "../../src/protocol/wire/delivery.ts";
+import { deliver, deliverOptions, ended, forward, relayed, report, settled } from "../../src/protocol/wire/delivery.ts";
 import type { Frame } from "../../src/protocol/wire/frame.ts";
 import { Deliverer, type Manners, type Outside } from "./deliverers.ts";
 import { Disk } from "./disk.ts";
 import type { Recipient } from "./ledger.ts";
 import { Link, type Spy } from "./link.ts";
 import type { Mutant } from "./mutant.ts";
-import { Oracle, type Started, tokenOf } from "./oracle.ts";
+import { Oracle, type Report, type Started, tokenOf } from "./oracle.ts";
 import { type Fault, type Profile, profileOf } from "./profile.ts";
 import { Random } from "./random.ts";
 import { type Mail, Submitter } from "./submitter.ts";
@@ -27,8 +27,12 @@ export interface Options {
 export const dayMs = 86_400_000;
 
 interface Watched extends Started {
-  readonly reports: Map<number, { letter: string; forwards: readonly string[] }>;
+  readonly reports: Map<number, Report>;
   markers: string[];
+  copies: number;
+  takesDsn: boolean;
+  /** What was asked went with it. */
+  asked: boolean;
 }
 
 /** One server and all around it: what it is made of, how it dies and starts again. */
@@ -100,6 +104,7 @@ export class World implements Spy {
       doublebouncehost: "here.org",
       queuelifetime: String(this.profile.lifetimeSeconds),
       concurrencydestination: "3",
+      delaywarning: "1200",
       ...files,
     });
   }
@@ -163,7 +168,7 @@ export class World implements Spy {
         new Submitter(link, timeline, random, {
           stored: (mail, queueId) => {
             this.say(() => `${mail.token} is acknowledged as message ${queueId}`);
-            this.oracle.acknowledged(queueId, mail.token, mail.forwardPaths);
+            this.oracle.acknowledged(queueId, mail);
             this.onStored(mail);
           },
           refused: (mail) => this.oracle.refused(mail.token),
@@ -213,24 +218,43 @@ export class World implements Spy {
       this.oracle.settled(this.#answered.get(link)?.get(stream) ?? []);
       return;
     }
+    const asked = type === deliverOptions.type ? deliverOptions.decode(payload) : undefined;
+    const delivery = asked && this.#running.get(link)?.get(stream);
+    if (asked && delivery) {
+      delivery.asked = true;
+      const notify = delivery.recipients.map((recipient) => recipient.notify);
+      this.oracle.expect(
+        notify.join() === asked.notify.join(),
+        () => `NOTIFY goes out as ${asked.notify}, not ${notify}`,
+      );
+    }
     const fields = type === deliver.type ? deliver.decode(payload) : undefined;
     if (!fields || (link.name !== "local" && link.name !== "remote")) return;
     const { queueId, numbers, forwardPaths } = fields;
     this.say(() => `${link.name}: message ${queueId} for ${forwardPaths} (${numbers})`);
     const started = this.oracle.started(link.name, queueId, numbers, forwardPaths);
     const streams = this.#running.get(link) ?? new Map<number, Watched>();
-    this.#running.set(link, streams.set(stream, { ...started, reports: new Map(), markers: [] }));
+    this.#running.set(
+      link,
+      streams.set(stream, { ...started, reports: new Map(), markers: [], copies: 0, takesDsn: false, asked: false }),
+    );
   }
 
   onHeard(link: Link, { type, stream, payload }: Frame): void {
     const delivery = this.#running.get(link)?.get(stream);
     if (!delivery) return;
     if (type === forward.type) {
-      const marker = forward.decode(payload)?.prefix;
+      const { prefix: marker, forwardPaths = [] } = forward.decode(payload) ?? {};
+      delivery.copies += forwardPaths.length;
       if (marker && marker.length > 0) delivery.markers.push(Buffer.from(marker).toString("latin1").trim());
+    } else if (type === relayed.type) {
+      delivery.takesDsn = relayed.decode(payload)?.takesDsn === 1;
     } else if (type === report.type) {
       const fields = report.decode(payload);
-      if (fields) delivery.reports.set(fields.number, { letter: fields.letter, forwards: delivery.markers.splice(0) });
+      const { copies, takesDsn } = delivery;
+      const forwards = delivery.markers.splice(0);
+      if (fields) delivery.reports.set(fields.number, { letter: fields.letter, forwards, copies, takesDsn });
+      Object.assign(delivery, { copies: 0, takesDsn: false });
     } else if (type === ended.type) {
       const { reached = 9 } = ended.decode(payload) ?? {};
       if (reached > 3) return;
@@ -239,6 +263,13 @@ export class World implements Spy {
           `${link.name}: stream ${stream} ended, reached ${reached}: ${[...delivery.reports.values()].map((each) => each.letter)}`,
       );
       this.#running.get(link)?.delete(stream);
+      const isOwed =
+        delivery.channel === "remote" &&
+        delivery.recipients.some(({ message, notify }) => message.hasOptions || notify > 0);
+      this.oracle.expect(
+        delivery.asked === isOwed,
+        () => `${link.name}: what was asked ${isOwed ? "is kept back" : "goes too far"}`,
+      );
       this.oracle.ended(delivery, reached, reached < 3 ? delivery.reports : undefined);
       const answered = this.#answered.get(link) ?? new Map<number, readonly Recipient[]>();
       this.#answered.set(link, answered.set(stream, delivery.recipients));
