@@ -5,6 +5,7 @@ import { makeSelfSigned } from "../support/self-signed.ts";
 import { type Server, startServer, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 import { type Act, die, hang, type PeerOptions, type Script, startSmtpPeer } from "../support/smtp-peer.ts";
+import { makeAuthority } from "../support/test-authority.ts";
 import { bounces, waiting } from "./waiting.ts";
 
 type End = "delivered" | "deferred" | "bounced";
@@ -15,6 +16,8 @@ interface Row {
   readonly ends: End | readonly End[];
   readonly says?: RegExp;
   readonly peer?: PeerOptions;
+  /** What control/tlspolicy says of it. */
+  readonly policy?: "encrypt" | "verify";
   /** It said that it took the message, or may have: only then may its copy count. */
   readonly taken?: 0 | 1;
 }
@@ -39,6 +42,8 @@ const many = (count: number, line: string): string => `${line}\r\n`.repeat(count
 const kilobyte = "x".repeat(1_024);
 const byRecipient = (line: string): string => `${/<u(\d+)-/.exec(line)?.[1] ?? "250"} ruled`;
 const injected = "250-injected.example\r\n250 PIPELINING";
+
+const demand = (policy: "encrypt" | "verify", script: Script = {}) => ({ policy, script });
 
 const greetings: readonly Row[] = [
   { name: "no greeting", script: { connect: hang }, ends: "deferred" },
@@ -82,6 +87,62 @@ const openings: readonly Row[] = [
     script: { STARTTLS: `220 go\r\n${injected}` },
     peer: { tls: makeSelfSigned("mx.test") },
     ends: "delivered",
+  },
+];
+
+/** Peers whose TLS must be good, and what is wrong with it. */
+const authority = makeAuthority();
+const opens = (offers: string, STARTTLS: Act): Script => ({ EHLO: `250-x\r\n250 ${offers}`, STARTTLS });
+const handshakes: readonly Row[] = [
+  { name: "TLS to be verified", ...demand("verify"), peer: { tls: authority.issue("mx.test") }, ends: "delivered" },
+  {
+    name: "an expired certificate",
+    ...{ ...demand("verify"), peer: { tls: authority.issue("mx.test", "expired") }, ends: "deferred" },
+    says: /its certificate has expired\. control\/tlspolicy demands TLS with a certificate\. \(#4\.7\.5\)/,
+  },
+  {
+    name: "the certificate of another",
+    ...{ ...demand("verify"), peer: { tls: authority.issue("other.test") }, ends: "deferred" },
+    says: /its certificate does not name mx\.test/,
+  },
+  {
+    name: "a certificate signed by itself",
+    ...{ ...demand("verify"), peer: { tls: makeSelfSigned("mx.test") }, ends: "deferred" },
+    says: /its certificate is signed by itself/,
+  },
+  {
+    name: "any certificate where TLS must be",
+    ...demand("encrypt"),
+    peer: { tls: makeSelfSigned("x") },
+    ends: "delivered",
+  },
+  { name: "no TLS where it must be", ...demand("encrypt"), ends: "deferred", says: /it does not offer STARTTLS/ },
+  {
+    name: "TLS garbage where TLS must be",
+    ...demand(
+      "encrypt",
+      opens(
+        "STARTTLS",
+        wild((socket) => socket.write(`220 go\r\n${kilobyte}`)),
+      ),
+    ),
+    ...{ ends: "deferred", taken: 0, says: /control\/tlspolicy demands TLS\./ },
+  },
+  {
+    name: "silence where TLS must be",
+    ...demand(
+      "encrypt",
+      opens(
+        "STARTTLS",
+        wild((socket) => socket.write("220 go\r\n")),
+      ),
+    ),
+    ...{ ends: "deferred", taken: 0, says: /control\/tlspolicy demands TLS\./ },
+  },
+  {
+    name: "replies injected before a handshake that must be",
+    ...demand("encrypt", { STARTTLS: `220 go\r\n${injected}` }),
+    ...{ peer: { tls: makeSelfSigned("mx.test") }, ends: "deferred", taken: 0 },
   },
 ];
 
@@ -140,8 +201,9 @@ const bodies: readonly Row[] = [
   { name: "a refusal without end", script: { end: flood("554-no\r\n") }, ends: "deferred", says: /Possible duplicate/ },
 ];
 
-const rows = [...greetings, ...openings, ...envelopes, ...bodies];
+const rows = [...greetings, ...openings, ...handshakes, ...envelopes, ...bodies];
 const codes: Readonly<Record<End, number>> = { delivered: 250, deferred: 450, bounced: 550 };
+const relayOf = (n: number): string => `127.0.1.${n + 1}`;
 const recipients = ({ ends }: Row, n: number): string[] =>
   [ends].flat().map((end, place) => `u${codes[end]}-${place}@d${n}.test`);
 const text = `Subject: out\n\n${"line\n".repeat(100_000)}`;
@@ -164,10 +226,18 @@ async function ends(
 
 test("a server that answers with", async (t) => {
   await using stack = new AsyncDisposableStack();
-  const peers = await Promise.all(rows.map(({ script, peer }) => startSmtpPeer({ ...peer, script })));
+  const peers = await Promise.all(
+    rows.map(({ script, peer }, n) => startSmtpPeer({ ...peer, script, address: relayOf(n) })),
+  );
   for (const peer of peers) stack.use(peer);
-  const smtproutes = peers.map((peer, n) => `d${n}.test:127.0.0.1:${peer.port}\n`).join("");
-  await using server = await startServer({ control: { smtproutes, timeoutremote: "4\n" } });
+  const smtproutes = peers.map((peer, n) => `d${n}.test:${relayOf(n)}:${peer.port}\n`).join("");
+  // Each relay has an address of its own, so that each may have a rule.
+  const tlspolicy = rows
+    .map(({ policy }, n) => (policy ? `${relayOf(n)}:${policy}${policy === "verify" ? " mx.test" : ""}\n` : ""))
+    .join("");
+  await using server = await startServer({
+    control: { smtproutes, tlspolicy, tlscas: authority.pem, timeoutremote: "4\n" },
+  });
   let peakKiB = 0;
   const look = async (): Promise<void> => {
     const remote = (await server.status()).find(({ name }) => name === "remote");
