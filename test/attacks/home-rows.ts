@@ -14,6 +14,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { type Ended, fingerprint, type Production } from "./production.ts";
 
@@ -241,11 +242,21 @@ export const lockRows: readonly HomeRow[] = [
     name: "lock-that-says-it-is-ours",
     lines: "./l6",
     prepare: inHome("l6.lock", (path) => {
-      writeFileSync(path, "postern deliver 1 mx.example\n");
+      writeFileSync(path, `postern deliver 1 ${hostname()}\n`);
       utimesSync(path, minutesAgo(1), minutesAgo(1));
     }),
     result: "success",
     text: done,
+  },
+  {
+    name: "lock-that-says-it-is-another-hosts",
+    lines: "./l7",
+    prepare: inHome("l7.lock", (path) => {
+      writeFileSync(path, "postern deliver 1 elsewhere.example\n");
+      utimesSync(path, minutesAgo(1), minutesAgo(1));
+    }),
+    result: "deferral",
+    text: waits,
   },
 ];
 

@@ -293,12 +293,7 @@ export const controls = {
     "recipients of messages of one account within an hour, then 452; 0 for any number",
     "0.1",
   ),
-  maxheaderbytes: row(
-    integer(0, 0, oneGiB, "octets"),
-    ["smtpd"],
-    "largest header of a message, 0 for any size",
-    "0.1",
-  ),
+  maxheaderbytes: row(integer(0, 0, oneGiB, "octets"), ["smtpd"], "largest header of a message, 0 for any size", "0.1"),
   greetingdelay: row(
     integer(0, 0, 60, "seconds"),
     ["smtpd"],

@@ -25,8 +25,9 @@ export function parseStsPolicy(text: string): StsPolicy | undefined {
   if (text.length > maxPolicyOctets) return undefined;
   for (const line of text.split(/\r?\n/)) {
     if (line.trim() === "") continue;
-    const [, name, value = ""] = /^[ \t]*([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*:[ \t]*(.*?)[ \t]*$/.exec(line) ?? [];
-    if (name === undefined) return undefined;
+    const colon = line.indexOf(":");
+    const [name, value] = [line.slice(0, Math.max(0, colon)).trim(), line.slice(colon + 1).trim()];
+    if (!/^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$/.test(name)) return undefined;
     if (name === "mx") mx.push(value.toLowerCase());
     else if (!fields.has(name)) fields.set(name, value);
   }
@@ -37,7 +38,11 @@ export function parseStsPolicy(text: string): StsPolicy | undefined {
   return { mode, maxAgeSeconds: Math.min(Number(age), maxAgeSeconds), mx };
 }
 
-const isPattern = (pattern: string): boolean => /^(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*$/.test(pattern);
+const isPattern = (pattern: string): boolean =>
+  pattern
+    .slice(pattern.startsWith("*.") ? 2 : 0)
+    .split(".")
+    .every((label) => /^[a-z0-9_-]+$/.test(label));
 
 /** Whether the policy lists this host: `*.` stands for just one label (RFC 8461 §4.1). */
 export function listsHost({ mx }: StsPolicy, host: string): boolean {

@@ -61,4 +61,4 @@ export function parseArgon2(text: string): Argon2Hash | undefined {
   return isBounded && isPossible && formatArgon2(hash) === text ? hash : undefined;
 }
 
-const unpadded = (octets: Buffer): string => octets.toString("base64").replace(/=+$/, "");
+const unpadded = (octets: Buffer): string => octets.toString("base64").replaceAll("=", "");

@@ -26,7 +26,12 @@ export function parseTlsRules(entries: readonly (readonly [string, string])[]): 
   return wrong.length > 0 ? permanent("3.5", wrong.join("\n")) : done(rules);
 }
 
-const isName = (name: string): boolean => /^\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/.test(name);
+/** A host name, or with a dot before it all below. */
+const isName = (name: string): boolean =>
+  name
+    .slice(name.startsWith(".") ? 1 : 0)
+    .split(".")
+    .every((label) => /^[A-Za-z0-9_-]+$/.test(label));
 
 /** The key of the rule for a next hop: its name, else its longest suffix that begins with a dot. */
 export const tlsEntry = (rules: TlsRules, nextHop: string): string | undefined =>

@@ -7,7 +7,7 @@ import { isFolderName } from "../../protocol/users/account-names.ts";
 /** A domain's name as the store has it. Fails when it cannot be one. */
 export function domainName(text: string): Outcome<string> {
   const name = domainOf(`@${text}`);
-  const isFit = /^[a-z0-9\x80-\xff_-]+(\.[a-z0-9\x80-\xff_-]+)*$/.test(name) && name.length <= 255;
+  const isFit = name.length <= 255 && name.split(".").every((label) => /^[a-z0-9\x80-\xff_-]+$/.test(label));
   return isFit && isFolderName(name) ? done(name) : permanent("5.1", `"${text}" is no domain`);
 }
 
