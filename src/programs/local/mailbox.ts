@@ -30,7 +30,7 @@ export async function findMailbox(address: string, routed: Routed, maildir: stri
     if (!whole || !isFolderName(whole.name)) return noMailbox;
     home = join(home, pathOf(whole.name));
   }
-  const folder = join(home, maildir);
+  const folder = join(home, maildir).replace(/\/$/, "");
   try {
     return done({ uid, gid, folder: (await stat(folder)).isDirectory() ? folder : "" });
   } catch (error) {
@@ -43,4 +43,4 @@ const noMailbox = permanent("1.1", "this address has no mailbox of its own");
 
 /** The first Maildir that the default delivery names below a home. */
 export const maildirOf = (defaultDelivery: readonly string[]): string =>
-  defaultDelivery.find((line) => /^\.\/(?!.*\/\.\.\/)[^/].*\/$/.test(line)) ?? "./Maildir/";
+  defaultDelivery.find((line) => /^\.\/.+\/$/.test(line) && !line.split("/").includes("..")) ?? "./Maildir/";
