@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openStage, plainControl, type Stage } from "../../../test/dialogues/stage.ts";
+import { limitsControl, openStage, plainControl, type Stage } from "../../../test/dialogues/stage.ts";
 import { Talk } from "../../../test/dialogues/talk.ts";
 import { readSettings } from "../../protocol/control/parse.ts";
 import { permanent, temporary } from "../../protocol/outcome.ts";
@@ -466,3 +466,28 @@ for (const { name, path, header, flags } of needs) {
     assert.match(stage.queue.messages[0]?.body ?? "", /\n {2}by localhost with UTF8SMTP; /);
   });
 }
+
+test("smtpd believes a proxy of control/proxyclients, which must say who its client is, and nobody else", async () => {
+  await using stage = await openStage({ ...limitsControl, proxyclients: "127.0.0.1", relayclients: "192.0.2.7" });
+  const talk = await Talk.open(stage.port);
+  talk.send("PROXY TCP4 192.0.2.7 198.51.100.2 12345 25\r\nEHLO c\r\nMAIL FROM:<a@b>\r\n");
+  for (const begin of ["220", "250", "250"]) assert.ok((await talk.reply()).startsWith(begin));
+  assert.match(await talk.ask("RCPT TO:<x@else.example>"), /^250/);
+  assert.partialDeepStrictEqual(stage.events[0], { event: "connection", address: "192.0.2.7", port: 12_345 });
+  const stranger = await Talk.open(stage.port);
+  stranger.send("PROXY TCP4 192.0.2.8 198.51.100.2 12345 25\r\nMAIL FROM:<a@b>\r\n");
+  for (const begin of ["220", "250"]) assert.ok((await stranger.reply()).startsWith(begin));
+  assert.match(await stranger.ask("RCPT TO:<x@else.example>"), /^550/);
+  const silent = await Talk.open(stage.port);
+  silent.send("EHLO c\r\n");
+  assert.equal(await silent.line(), undefined);
+  const slow = await Talk.open(stage.port);
+  slow.send("PROXY TCP4 ");
+  await talk.ask("NOOP");
+  for (let second = 0; second < 10; second++) stage.service.tick();
+  assert.equal(await slow.line(), undefined);
+  await using plain = await openStage(limitsControl);
+  const nobody = await Talk.open(plain.port);
+  await nobody.reply();
+  assert.match(await nobody.ask("PROXY TCP4 192.0.2.7 198.51.100.2 12345 25"), /^500/);
+});

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
+import { createNetworks, type Networks } from "../../protocol/network/network.ts";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
 import { createDirectoryClient } from "../../services/directory-client/directory-client.ts";
@@ -11,6 +12,7 @@ import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts"
 import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { createContexts } from "../../services/tls/contexts.ts";
 import { Connection, type Surroundings, tooManyUnknown } from "./connection.ts";
+import { readIntroduction } from "./proxied.ts";
 import { createRates } from "./rates.ts";
 import { createRecipients } from "./recipients.ts";
 
@@ -43,6 +45,9 @@ export interface SmtpService {
 
 /** Transactions under way may finish within this. */
 const stopMs = 5_000;
+/** For a proxy to say in whose name it comes. */
+const introductionSeconds = 10;
+const maxIntroducing = 1_000;
 const tooMany = "421 4.7.0 too many connections, try again later\r\n";
 const denied = "554 5.7.1 this server takes no mail from your address\r\n";
 
@@ -54,6 +59,8 @@ const thisHost: Ends = { remoteAddress: "127.0.0.1", remotePort: 0 };
 interface Terms {
   readonly settings: Settings;
   readonly rulesFor: RulesFor;
+  /** They say in whose name they come, and must (control/proxyclients). */
+  readonly proxies: Networks;
 }
 
 export function createSmtpService(options: ServiceOptions): Outcome<SmtpService> {
@@ -62,7 +69,9 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   if (initial.kind !== "done") return initial;
   const initialTls = createContexts(options.certificates, settings);
   if (initialTls.kind !== "done") return initialTls;
-  let terms: Terms = { settings, rulesFor: initial.value };
+  const initialProxies = createNetworks(settings.proxyclients);
+  if (initialProxies.kind !== "done") return initialProxies;
+  let terms: Terms = { settings, rulesFor: initial.value, proxies: initialProxies.value };
   let tls = initialTls.value;
   const admission = createAdmission(limitsOf(settings, processes));
   const queue = createQueueLink();
@@ -92,6 +101,24 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     directory,
     nowMs: Date.now,
     log,
+  };
+
+  /** Proxies that have not said yet in whose name they come, and until when they may. */
+  const introducing = new Map<Socket, number>();
+  const meetProxy = (socket: Socket, service: string, address: string) => {
+    if (introducing.size >= maxIntroducing) return void socket.destroy();
+    introducing.set(socket, seconds + introductionSeconds);
+    socket.on("close", () => introducing.delete(socket));
+    readIntroduction(socket, (introduction) => {
+      introducing.delete(socket);
+      if (introduction !== "nonsense" && introduction.client) {
+        const { address: remoteAddress, port: remotePort, ...local } = introduction.client;
+        return accept(socket, service, { remoteAddress, remotePort, ...local });
+      }
+      if (introduction === "nonsense")
+        log({ event: "warning", text: `a proxy at ${address} does not say who its client is` });
+      socket.destroy();
+    });
   };
 
   const accept = (socket: Socket, service: string, from: Ends | undefined) => {
@@ -141,7 +168,11 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   return done({
     async listen(on, service) {
       let from: Ends | undefined;
-      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => accept(socket, service, from));
+      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+        const { remoteAddress } = socket;
+        if (remoteAddress !== undefined && terms.proxies.has(remoteAddress)) meetProxy(socket, service, remoteAddress);
+        else accept(socket, service, from);
+      });
       try {
         server.listen(on);
         await once(server, "listening");
@@ -165,21 +196,25 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       if (rulesFor.kind !== "done") return rulesFor;
       const contexts = createContexts(certificates, fresh);
       if (contexts.kind !== "done") return contexts;
+      const proxies = createNetworks(fresh.proxyclients);
+      if (proxies.kind !== "done") return proxies;
       tls = contexts.value;
       recipients.reload(fresh);
       rates.reload(fresh);
-      terms = { settings: fresh, rulesFor: rulesFor.value };
+      terms = { settings: fresh, rulesFor: rulesFor.value, proxies: proxies.value };
       admission.limit(limitsOf(fresh, processes));
       return done(undefined);
     },
     tick() {
       seconds++;
+      for (const [socket, until] of introducing) if (seconds >= until) socket.destroy();
       for (const connection of connections) connection.tick();
     },
     async stop() {
       for (const server of servers) server.close();
       const { promise, resolve } = Promise.withResolvers<void>();
       allGone = resolve;
+      for (const socket of introducing.keys()) socket.destroy();
       for (const connection of connections) connection.stop();
       if (connections.size === 0) resolve();
       const deadline = setTimeout(() => {

@@ -14,6 +14,7 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
   relayclients: createNetworks,
   smtprules: createClientRules,
   qmqpclients: createNetworks,
+  proxyclients: createNetworks,
   qmqpservers: parseQmqpServers,
   smtproutes: (routes) => parseRoutes(routes),
   qmtproutes: (routes) => parseRoutes(routes),

@@ -269,6 +269,12 @@ export const controls = {
     "as maxunknownperaddress, for a whole network: a /24, IPv6 a /48",
     "0.1",
   ),
+  proxyclients: row(
+    list(),
+    ["smtpd"],
+    "addresses and networks of proxies, which must begin with the PROXY protocol (version 1 or 2) and whose word on who the client is counts; nobody else may",
+    "0.1",
+  ),
   maxmessagesperaddress: row(
     integer(0, 0, 10_000_000, "messages"),
     ["smtpd"],

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { addressOf, isPrintable, maxPathOctets, parsePath, quoteAddress } from "../../../src/protocol/address.ts";
+import { parseIp } from "../../../src/protocol/network/network.ts";
+import { readProxyHeader } from "../../../src/protocol/proxy/proxy.ts";
+import { parseAuth, parseResponse, withoutSecret } from "../../../src/protocol/smtp/auth.ts";
 import { createTextDecoder } from "../../../src/protocol/smtp/chunk.ts";
 import { parseCommand } from "../../../src/protocol/smtp/command.ts";
 import { createDataDecoder } from "../../../src/protocol/smtp/data.ts";
@@ -24,6 +27,7 @@ import { createDotStuffer } from "../../../src/protocol/smtp/stuff.ts";
 import { receivedLine } from "../../../src/protocol/smtp/trace.ts";
 import { decodeXtext } from "../../../src/protocol/smtp/xtext.ts";
 import { isUtf8Text } from "../../../src/protocol/utf8.ts";
+import { maxSaslOctets } from "../../../src/protocol/wire/directory.ts";
 import type { Row } from "../explore.ts";
 import { mutated, readSeeds } from "../mutate.ts";
 import { decodeInPieces, decodeSlowly, decodeTextSlowly, hasOneEnd, normalised, stuffInPieces } from "../slow.ts";
@@ -33,6 +37,14 @@ const commands = readSeeds("smtp-commands");
 const paths = readSeeds("addresses");
 const replies = readSeeds("smtp-replies");
 const xtexts = ["", "QQ314159", "Bob@Example.Com", "a+2Bb+3D+20c", "+7E+7F", "+0D+0A", "+2b", "+", "a=b", "\xe4"];
+const proxyHeaders = [
+  "PROXY TCP4 192.0.2.1 198.51.100.2 12345 25\r\n",
+  "PROXY TCP6 2001:db8::1 ::1 1 25\r\n",
+  "PROXY UNKNOWN\r\nEHLO x\r\n",
+  "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x30\x39\0\x19EHLO",
+  "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+];
+const authLines = ["PLAIN", "PLAIN AGEAYg==", "login YQ==", "SCRAM-SHA-256 =", "*", "", "biwsbj11c2VyLHI9"];
 const bodyWords = [
   "a",
   ".",
@@ -86,6 +98,35 @@ const xtext: Row = {
       .replace(/[^ -~]/g, "?");
     const hex = (octet: string): string => `+${octet.charCodeAt(0).toString(16).toUpperCase()}`;
     assert.equal(decodeXtext(shown.replace(/[ +=]/g, hex)), shown);
+  },
+};
+
+const proxyHeader: Row = {
+  name: "PROXY header",
+  cases: 2_000,
+  check(source) {
+    const input = Buffer.from(mutated(source, proxyHeaders), "latin1");
+    const read = readProxyHeader(input);
+    if (read.kind === "more") assert.ok(input.length < 2_048);
+    if (read.kind !== "done") return;
+    assert.ok(read.octets <= input.length);
+    assert.deepEqual(readProxyHeader(input.subarray(0, read.octets - 1)), { kind: "more" });
+    for (const address of read.client ? [read.client.address, read.client.localAddress] : [])
+      assert.ok(parseIp(address));
+  },
+};
+
+const authLine: Row = {
+  name: "AUTH lines",
+  cases: 1_000,
+  check(source) {
+    const line = mutated(source, authLines);
+    const read = parseAuth(line);
+    if (typeof read === "string") assert.match(read, /^50[1] 5\.5\.[24] [ -~]*$/);
+    else assert.ok(/^[A-Z0-9_-]{1,20}$/.test(read.mechanism) && (read.initial?.length ?? 0) <= maxSaslOctets);
+    const response = parseResponse(line);
+    if ("octets" in response) assert.equal(response.octets.toString("base64"), line);
+    if (typeof read !== "string" && read.initial) assert.ok(!withoutSecret(`AUTH ${line}`).includes(" ", 5 + 21));
   },
 };
 
@@ -290,6 +331,8 @@ export const smtpRows: readonly Row[] = [
   dataDecoder,
   chunkDecoder,
   dotStuffer,
+  proxyHeader,
+  authLine,
   address,
   reply,
   hops,
