@@ -21,6 +21,7 @@ const folders: readonly { folder: string; control: Readonly<Record<string, strin
   { folder: "relay", control: { ...plainControl, relayclients: "127.0.0.1" } },
   { folder: "lmtp", control: limitsControl, options: { service: "lmtp" } },
   { folder: "recipients", control: { ...limitsControl, maxunknownrecipients: "5", unknownrecipientdelay: "0" } },
+  { folder: "vrfy", control: { ...limitsControl, vrfy: "1", maxunknownrecipients: "5", unknownrecipientdelay: "0" } },
   { folder: "submission", control: limitsControl, options: { service: "submission", certificates } },
   { folder: "tls", control: limitsControl, options: { certificates } },
 ];

@@ -61,7 +61,7 @@ export class FakeDirectory {
 
   /** Resolves once the other end has noticed. */
   async hangUp(): Promise<void> {
-    const noticed = this.#theirs && !this.#theirs.closed ? once(this.#theirs, "close") : undefined;
+    const noticed = this.#theirs && !this.#theirs.closed ? closed(this.#theirs) : undefined;
     this.#channel?.close();
     await noticed;
   }
@@ -133,3 +133,6 @@ export class FakeDirectory {
     );
   }
 }
+
+/** Also after a reset, which is an error before it is a close. */
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("close", () => resolve()));

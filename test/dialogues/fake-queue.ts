@@ -67,7 +67,7 @@ export class FakeQueue {
 
   /** Resolves once the other end has noticed. */
   async hangUp(): Promise<void> {
-    const noticed = this.#theirs && !this.#theirs.closed ? once(this.#theirs, "close") : undefined;
+    const noticed = this.#theirs && !this.#theirs.closed ? closed(this.#theirs) : undefined;
     this.#channel?.close();
     await noticed;
   }
@@ -185,3 +185,6 @@ async function socketPair(): Promise<[Socket, Socket]> {
   server.close();
   return [ours, theirs];
 }
+
+/** Also after a reset, which is an error before it is a close. */
+const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("close", () => resolve()));

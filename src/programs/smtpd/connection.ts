@@ -12,6 +12,7 @@ import {
   endOfData,
   newSession,
   type Rules,
+  recipientTaken,
   type Session,
   type Step,
   step,
@@ -515,15 +516,16 @@ export class Connection {
       return this.#close(reply, "nonsense for BDAT");
     }
     if (this.#intake && next.at !== "chunk" && next.at !== "chunks") this.#dropMessage();
-    const bringsMail = chunk ? chunk.octets >= smallChunkOctets : reply.startsWith("250 2.1.5"); // which maxRecipients bounds
+    const bringsMail = chunk ? chunk.octets >= smallChunkOctets : reply === recipientTaken; // which maxRecipients bounds
     if (!bringsMail && ++this.#idleCommands > maxIdleCommands) {
       return this.#close("421 4.7.0 too many commands without a message", "too many commands");
     }
     if (chunk) return this.#beginChunk(stepped, chunk);
-    const excess = this.#excessOf(stepped);
+    const isVrfy = stepped.recipient !== undefined && reply !== recipientTaken;
+    const excess = isVrfy ? "" : this.#excessOf(stepped);
     if (excess !== "") return this.#refuse(line, excess);
     if (stepped.recipient !== undefined && this.#around.recipients.isInDoubt(stepped.recipient)) {
-      return this.#askRecipient(line, stepped.recipient);
+      return this.#askRecipient(line, stepped.recipient, reply);
     }
     if (stepped.sender !== undefined) return this.#askSender(line, stepped.sender, reply);
     if (reply.startsWith("2")) this.#reply(reply);
@@ -549,16 +551,16 @@ export class Connection {
     return "452 4.7.1 too many messages within an hour, try again later";
   }
 
-  #askRecipient(line: string, address: string) {
+  #askRecipient(line: string, address: string, taken: string) {
     if (!this.#rules.mayRelay && this.#around.recipients.isGuessing(this.#terms.address))
       return this.#stopGuessing(line);
     let answered = false;
     const forget = this.#around.recipients.ask(address, (answer) => {
       answered = true;
-      this.#answerRecipient(line, replyFor(answer));
+      this.#answerRecipient(line, replyFor(answer), taken);
     });
     if (answered) return;
-    this.#await(forget, () => this.#answerRecipient(line, replyFor(cannotTell)));
+    this.#await(forget, () => this.#answerRecipient(line, replyFor(cannotTell), taken));
   }
 
   /** Nothing is read until the answer comes. */
@@ -582,9 +584,9 @@ export class Connection {
   }
 
   /** `reply` is "" when the recipient may come. */
-  #answerRecipient(line: string, reply: string) {
-    if (reply === "") return this.#goOn(line, "250 2.1.5 ok");
-    takeBack(this.#session);
+  #answerRecipient(line: string, reply: string, taken: string) {
+    if (reply === "") return this.#goOn(line, taken);
+    if (taken === recipientTaken) takeBack(this.#session); // VRFY had none taken
     if (reply !== unknownRecipient || this.#rules.mayRelay) return this.#goOn(line, reply);
     this.#around.recipients.countUnknown(this.#terms.address);
     const { maxUnknownRecipients, tarpitSeconds } = this.#terms;

@@ -318,6 +318,12 @@ export const controls = {
     "pause before the answer to each recipient without a mailbox, from the fourth of a session on",
     "0.1",
   ),
+  vrfy: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["smtpd"],
+    "1: VRFY is answered as RCPT would be, and guesses count as there; 0: always 252. EXPN is refused",
+    "0.1",
+  ),
   maxhold: row(
     integer(604_800, 0, 31_536_000, "seconds"),
     ["smtpd"],

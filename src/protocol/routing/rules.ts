@@ -74,6 +74,7 @@ function rulesOfAll(settings: Settings, ipAddresses: readonly string[], tell: Te
     access: noAccess,
     maxMessageOctets: sizeLimit(settings.databytes),
     maxRecipients: settings.maxrecipients,
+    answersVrfy: settings.vrfy === 1,
     maxHoldSeconds: settings.maxhold,
     maxPriority: settings.maxpriority,
     mayRelay: false,

@@ -24,7 +24,9 @@ export type Command =
   | Auth
   /** A chunk of so many octets follows the line (RFC 3030 §2). */
   | { readonly verb: "BDAT"; readonly octets: number; readonly last: boolean }
-  | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "VRFY" | "HELP" | "STARTTLS" }
+  /** Without a path when what was asked for is none. */
+  | { readonly verb: "VRFY"; readonly path?: Path }
+  | { readonly verb: "DATA" | "RSET" | "NOOP" | "QUIT" | "HELP" | "STARTTLS" }
   | { readonly verb: "wrong"; readonly reply: string }
   /** Nobody can tell where the next command begins. */
   | { readonly verb: "lost"; readonly reply: string };
@@ -53,7 +55,7 @@ const bare = (verb: "DATA" | "RSET" | "QUIT" | "STARTTLS") => {
   const command: Command = { verb };
   return (argument: string): Command => (argument === "" ? command : noArgument);
 };
-const any = (verb: "NOOP" | "VRFY" | "HELP") => {
+const any = (verb: "NOOP" | "HELP") => {
   const command: Command = { verb };
   return (): Command => command;
 };
@@ -70,7 +72,7 @@ const parsers: ReadonlyMap<string, (argument: string) => Command> = new Map([
   ["STARTTLS", bare("STARTTLS")],
   ["QUIT", bare("QUIT")],
   ["NOOP", any("NOOP")],
-  ["VRFY", any("VRFY")],
+  ["VRFY", parseVrfy],
   ["HELP", any("HELP")],
   ["EXPN", notImplemented],
   ["TURN", notImplemented],
@@ -113,6 +115,12 @@ function parseRcpt(argument: string): Command {
   const isUtf8 = !scanned.value.isAscii || !isAscii(parameters?.originalRecipient ?? "");
   const command = { verb: "RCPT", forwardPath: scanned.value.path, ...(parameters && { parameters }) } as const;
   return isUtf8 ? { ...command, isUtf8 } : command;
+}
+
+function parseVrfy(argument: string): Command {
+  const scanned = scanPath(argument, 0);
+  const path = scanned.kind === "done" ? scanned.value.path : null;
+  return path === null ? { verb: "VRFY" } : { verb: "VRFY", path };
 }
 
 /** No message may be larger, so no chunk: over it we do not even read on to its end. */

@@ -1,4 +1,4 @@
-import { addressOf, type Path } from "../address.ts";
+import { addressOf, type Path, quoteAddress } from "../address.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
 import type { Options } from "../wire/submission.ts";
 import type { Access } from "./access.ts";
@@ -55,6 +55,8 @@ export interface Rules extends WishRules {
   readonly greeting: string;
   readonly access: Access;
   readonly maxMessageOctets: number;
+  /** VRFY is answered as RCPT would be. */
+  readonly answersVrfy?: boolean;
   /** The client speaks LMTP (RFC 2033). */
   readonly isLmtp?: boolean;
   /** Added to each recipient of a client that may relay (qmail's RELAYCLIENT), mostly "". */
@@ -76,7 +78,10 @@ export interface Step {
   readonly reply: string;
   /** After MAIL of an account: the reverse-path that it may not be allowed to use. */
   readonly sender?: string;
-  /** After RCPT: the forward-path that was taken. The caller may `takeBack` it and refuse it after all. */
+  /**
+   * After RCPT: the forward-path that was taken. The caller may `takeBack` it and refuse it after all. After VRFY: what
+   * was asked about, which may be refused likewise.
+   */
   readonly recipient?: string;
   /** After BDAT: its octets follow, and the reply comes after them. They belong to no message unless `next` is at "chunk". */
   readonly chunk?: { readonly octets: number; readonly last: boolean };
@@ -132,7 +137,7 @@ export function step(session: Session, command: Command, rules: Rules, nowMs: nu
     case "NOOP":
       return stay("250 2.0.0 ok");
     case "VRFY":
-      return stay("252 2.0.0 send some mail, i'll try my best");
+      return vrfy(session, command.path, rules);
     case "HELP":
       return stay(
         `214 2.0.0 postern: ${rules.isLmtp ? "LHLO" : "HELO EHLO"} MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT`,
@@ -219,6 +224,17 @@ function verpFault(path: Path | null, rules: Rules): string | undefined {
 const reversePathOf = (path: Path | null, verp: VerpDelimiters | undefined): string =>
   verp ? markVerp(addressOf(path), verp) : addressOf(path);
 
+/** RFC 5321 §3.5: by policy what RCPT would say of a recipient, else that RCPT is to be tried. EXPN tells nobody anything. */
+function vrfy(session: Session, path: Path | undefined, rules: Rules): Step {
+  const stay = (reply: string): Step => ({ next: session, reply });
+  const address = path && rules.answersVrfy ? addressOf(rules.canonical(path)) : undefined;
+  if (address === undefined || !rules.accepts(address)) return stay("252 2.0.0 send some mail, i'll try my best");
+  if (rules.isBadRecipient(address)) return stay("550 5.7.1 sorry, that recipient is in my badrcptto list");
+  return { next: session, reply: `250 2.1.5 <${quoteAddress(address)}>`, recipient: address };
+}
+
+export const recipientTaken = "250 2.1.5 ok";
+
 function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rules): Step {
   const { forwardPath, parameters, isUtf8 } = command;
   const refuse = (reply: string): Step => ({ next: session, reply });
@@ -242,7 +258,7 @@ function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rule
   if (parameters) asked[forwardPaths.length] = parameters;
   const recipient = rules.mayRelay ? address + rules.relaySuffix : address;
   forwardPaths.push(recipient);
-  return { next: session, reply: "250 2.1.5 ok", recipient };
+  return { next: session, reply: recipientTaken, recipient };
 }
 
 /**
