@@ -65,7 +65,7 @@ export function applyChange(s: Statements, change: Change): void {
       }
       return;
     case "retry":
-      wait(s, s.retry, change.message, change.nowMs);
+      wait(s, s.retry, change.nowMs, change.message);
       return;
     case "block":
       s.block.run(channelNumber(change.channel), change.destination, change.untilMs);
@@ -139,7 +139,7 @@ function wait(s: Statements, statement: Statements[keyof Statements], ...values:
 
 function clamp(s: Statements, nowMs: number, latestMs: number): void {
   wait(s, s.clampHolds, nowMs);
-  s.clamp.run(latestMs, nowMs);
+  s.clamp.run(nowMs, latestMs);
   s.clampDestinations.run(latestMs);
 }
 

@@ -84,9 +84,12 @@ const optionColumns = "o.envelope_id AS envelopeId, o.ret, o.flags, o.priority, 
 const messageColumns = `id, arrived AS arrivedMs, reverse_path AS reversePath, body_kind AS bodyKind, uid, prefix, body, body_octets AS bodyOctets, suffix, held, remaining, EXISTS (SELECT 1 FROM failure WHERE failure.message = id) AS failed, o.warned, ${optionColumns}`;
 const dueUnlessHeld = "CASE WHEN (SELECT held FROM message WHERE id = message) THEN NULL ELSE ?1 END";
 
-/** It was never tried, nor claimed, and is not to be before some time after ?2. */
+/** It was never tried, nor claimed, and is not to be before some time after ?1. */
 const isHeldUntilLater = `(attempts = 0 AND EXISTS (SELECT 1 FROM options h WHERE h.message = recipient.message
-  AND h.hold_until > ?2 AND (due IS NOT NULL OR (SELECT held FROM message WHERE id = recipient.message))))`;
+  AND h.hold_until > ?1 AND (due IS NOT NULL OR (SELECT held FROM message WHERE id = recipient.message))))`;
+
+/** From ?1 for as long as it was to wait when it came; it ages from the end of that on. */
+const waitAnew = "(?1 + arrived - (SELECT m.arrived FROM message m WHERE m.id = recipient.message))";
 
 const texts = {
   begin: "BEGIN IMMEDIATE",
@@ -132,17 +135,16 @@ const texts = {
   holdRecipients: "UPDATE recipient SET due = NULL WHERE message = ?",
   release: "UPDATE message SET held = 0 WHERE id = ? AND held = 1",
   unclaimedOf: "SELECT number FROM recipient WHERE message = ? AND due IS NULL",
-  retry: `UPDATE recipient SET due = min(due, ?2), next_attempt = min(next_attempt, ?2) WHERE message = ?1 AND due IS NOT NULL
+  retry: `UPDATE recipient SET due = min(due, ?1), next_attempt = min(next_attempt, ?1) WHERE message = ?2 AND due IS NOT NULL
     AND NOT ${isHeldUntilLater}
     RETURNING channel, destination, due`,
   block: "INSERT INTO destination VALUES (?1, ?2, ?3, ?3) ON CONFLICT DO UPDATE SET due = max(?3, due), blocked = ?3",
   open: "UPDATE destination SET due = min(due, ?3), blocked = 0 WHERE channel = ?1 AND name = ?2",
-  clamp: `UPDATE recipient SET next_attempt = ?1, due = CASE WHEN due IS NULL THEN NULL ELSE ?1 END
-    WHERE next_attempt > ?1 AND NOT ${isHeldUntilLater}`,
-  clampHolds: `UPDATE recipient SET next_attempt = ?1 + recipient.arrived - m.arrived,
-    due = CASE WHEN due IS NULL THEN NULL ELSE ?1 + recipient.arrived - m.arrived END
-    FROM options o CROSS JOIN message m WHERE o.hold_until > ?1 AND m.id = o.message AND m.arrived > ?1
-    AND recipient.message = m.id AND next_attempt > ?1 + recipient.arrived - m.arrived AND ${isHeldUntilLater.replace("?2", "?1")}
+  clamp: `UPDATE recipient SET next_attempt = ?2, due = CASE WHEN due IS NULL THEN NULL ELSE ?2 END
+    WHERE next_attempt > ?2 AND NOT ${isHeldUntilLater}`,
+  clampHolds: `UPDATE recipient SET next_attempt = ${waitAnew}, due = CASE WHEN due IS NULL THEN NULL ELSE ${waitAnew} END
+    WHERE message IN (SELECT o.message FROM options o JOIN message m ON m.id = o.message
+      WHERE o.hold_until > ?1 AND m.arrived > ?1) AND next_attempt > ${waitAnew} AND ${isHeldUntilLater}
     RETURNING channel, destination, due`,
   clampDestinations: "UPDATE destination SET due = min(due, ?1), blocked = min(blocked, ?1) WHERE due > ?1",
 
