@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readMaildir, startServer, temporaryFolder, until } from "../support/server.ts";
@@ -66,7 +66,9 @@ test("accounts can be made before the first start", async () => {
   assert.equal(added.code, 0);
   assert.match(added.stdout, /the server does not run: it counts from its next start on/);
   assert.equal((await server.postern(["user", "add", "joe@later.test"], "secret\n")).code, 0);
+  rmSync(join(root, "directory/accounts.cdb")); // as in a backup, or after a command that was killed
   await using again = await startServer({ root });
+  await until("accounts.cdb", () => existsSync(join(root, "directory/accounts.cdb")));
   const client = await SmtpClient.open(again.smtpPort);
   assert.match(await client.message("a@far.test", ["joe@later.test"], "Subject: x\n\nbody\n"), /^250 /);
   await client.quit();

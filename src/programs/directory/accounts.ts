@@ -1,8 +1,6 @@
-import { existsSync } from "node:fs";
 import type { Event } from "../../protocol/event/event.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { compileAccounts, openAccounts } from "../../services/accounts/open-accounts.ts";
-import { accountsCdbPath } from "../../services/layout/layout.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 import { createLastUses } from "./last-uses.ts";
 import { type AskOutside, createPasswords, type Passwords } from "./passwords.ts";
@@ -49,7 +47,8 @@ export async function createAccounts(
     }
     passwords = await createPasswords(opened.value, Date.now, askOutside);
     store = opened.value;
-    if (existsSync(accountsCdbPath(folder)) || store.domains().length === 0) return;
+    if (store.domains().length === 0) return;
+    // A command that was killed, or a folder from a backup, may have left another one.
     const compiled = compileAccounts(store, folder);
     if (compiled.kind !== "done") log({ event: "alert", text: compiled.text });
   };

@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
@@ -24,9 +24,12 @@ export function openAccounts(folder: string, busyMs: number): Outcome<AccountSto
   }
 }
 
+/** Written to the disk with each write: Node has no fsync inside its permissions. */
+const durably = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_SYNC;
+
 /**
  * Makes accounts.cdb, which `local` reads, of what is in the store now: with nobody writing meanwhile, so that the last
- * one made is of the last change. After a crash there is the old or the new one. Fails for now.
+ * one made is of the last change. After a crash there is the old or the whole new one. Fails for now.
  */
 export function compileAccounts(store: AccountStore, folder: string): Outcome<void> {
   const path = accountsCdbPath(folder);
@@ -36,27 +39,16 @@ export function compileAccounts(store: AccountStore, folder: string): Outcome<vo
       const file = accountsCdb(store.records());
       if (file.kind !== "done") return file;
       rmSync(fresh, { force: true });
-      const fd = openSync(fresh, "wx", 0o600);
+      const fd = openSync(fresh, durably, 0o600);
       try {
         writeFileSync(fd, file.value);
-        fsyncSync(fd);
       } finally {
         closeSync(fd);
       }
       renameSync(fresh, path);
-      flushFolder(folder);
       return done(undefined);
     });
   } catch (error) {
     return temporary("3.0", `cannot make ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-function flushFolder(folder: string): void {
-  const fd = openSync(folder, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { writeAccounts } from "../support/accounts.ts";
+import { type Server, startServer, temporaryFolder, until } from "../support/server.ts";
+import { SmtpClient } from "../support/smtp-client.ts";
+
+let server: Server;
+before(async () => {
+  const folder = temporaryFolder();
+  await writeAccounts(folder, [
+    ["joe@mail.example", "secret"],
+    ["ann@mail.example", "secret"],
+  ]);
+  const control = { relayclients: "", authwithouttls: "1\n", loginfailuresperaccount: "10\n" };
+  server = await startServer({ folder, control });
+  await until("directory", async () => (await plain("ann@mail.example", "secret")).startsWith("235"));
+});
+after(() => server[Symbol.asyncDispose]());
+
+const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
+
+/** Says these lines in one session of its own, and gives the replies to them. */
+async function play(...lines: readonly string[]): Promise<readonly string[]> {
+  const client = await SmtpClient.open(server.submissionPort);
+  await client.command("EHLO c.example");
+  const replies: string[] = [];
+  for (const line of lines) replies.push(await client.command(line));
+  client.close();
+  return replies;
+}
+const plain = async (account: string, password: string, authorization = ""): Promise<string> =>
+  (await play(`AUTH PLAIN ${base64(`${authorization}\0${account}\0${password}`)}`))[0] ?? "";
+
+const bypasses: readonly (readonly [name: string, account: string, password: string, authorization?: string])[] = [
+  ["an empty password", "joe@mail.example", ""],
+  ["a password cut at a NUL", "joe@mail.example", "secret\0x"],
+  ["a password with a line end", "joe@mail.example", "secret\r\n"],
+  ["a password in capitals", "joe@mail.example", "SECRET"],
+  ["a name cut at a NUL", "joe@mail.example\0x", "secret"],
+  ["a statement of SQL as the name", "' OR 1=1 --@mail.example", "secret"],
+  ["a pattern as the name", "%@mail.example", "secret"],
+  ["a path as the name", "../joe@mail.example", "secret"],
+  ["a trailing dot", "joe@mail.example.", "secret"],
+  ["an extension", "joe-x@mail.example", "secret"],
+  ["the domain alone", "@mail.example", "secret"],
+  ["the name alone", "joe", "secret"],
+  ["letters that look alike (Cyrillic o)", "j\xd0\xbee@mail.example", "secret"],
+  ["letters of full width", "\xef\xbd\x8aoe@mail.example", "secret"],
+  ["an overlong form of a letter", "\xc1\xaaoe@mail.example", "secret"],
+  ["an invisible letter", "joe\xe2\x80\x8b@mail.example", "secret"],
+  ["another to act for", "ann@mail.example", "secret", "joe@mail.example"],
+  ["an overlong password", "joe@mail.example", "x".repeat(5_000)],
+];
+test("nobody logs in without the password", async (t) => {
+  // At the same time: each refusal to one account takes longer than the last.
+  const replies = await Promise.all(
+    bypasses.map(([, account, password, authorization]) => plain(account, password, authorization)),
+  );
+  for (const [at, [name]] of bypasses.entries()) {
+    await t.test(`with ${name}`, () => assert.match(replies[at] ?? "", /^5[0-9]{2} /));
+  }
+});
+
+test("nobody learns from a reply which accounts there are, nor which mechanism would work for them", async () => {
+  const replies = await Promise.all(
+    ["ann@mail.example", "nobody@mail.example", "x@elsewhere.example"].map((account) => plain(account, "guess")),
+  );
+  assert.equal(new Set(replies).size, 1);
+  const first = async (account: string): Promise<string> => {
+    const [reply = ""] = await play(`AUTH SCRAM-SHA-256 ${base64(`n,,n=${account},r=abc`)}`);
+    const challenge = Buffer.from(reply.slice(4), "base64").toString("latin1");
+    return challenge.replace(/[A-Za-z0-9+/_-]{16,}/g, "RANDOM").replace(/=+,/, ",");
+  };
+  assert.equal(await first("ann@mail.example"), await first("nobody@mail.example"));
+});
+
+test("who has not proved it may not send as an account, nor go on as if he had", async () => {
+  const [, mail = "", rcpt = ""] = await play(
+    `AUTH PLAIN ${base64("\0nobody@mail.example\0x")}`,
+    "MAIL FROM:<joe@mail.example> AUTH=joe@mail.example",
+    "RCPT TO:<x@far.example>",
+  );
+  assert.match(`${mail} ${rcpt}`, /5\d\d/);
+});
+
+test("a flood of guesses is shut out, the owner's network is not, and all of it is in the log", async () => {
+  const [owner, victim] = ["ann@mail.example", "victim@mail.example"] as const;
+  assert.match(await plain(owner, "secret"), /^235 /);
+  const flood = (account: string, count: number): Promise<readonly string[]> =>
+    Promise.all(Array.from({ length: count }, (_, n) => plain(account, `guess ${n}`)));
+  const [guesses] = await Promise.all([flood(victim, 12), flood(owner, 10)]);
+  assert.deepEqual([count(guesses, "535"), count(guesses, "454")], [10, 2], "beyond ten at once nobody looks");
+  assert.match(await plain(victim, "another"), /^454 /, "and after ten in an hour not at all");
+  assert.match(await plain(owner, "secret"), /^235 /);
+  const failures = readFileSync(join(server.root, "log/current"), "utf8")
+    .split("\n")
+    .filter((line) => line.includes('"login failure"') && line.includes(victim));
+  assert.equal(failures.length, 13);
+});
+
+const count = (replies: readonly string[], code: string): number =>
+  replies.filter((reply) => reply.startsWith(code)).length;
