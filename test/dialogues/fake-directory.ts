@@ -119,8 +119,8 @@ export class FakeDirectory {
       this.send(wire.saslChallenge.encode(stream, { octets: Buffer.from(challenge) }));
       return;
     }
-    const [user, password] = credentials[mechanism]?.(responses) ?? (responses[0] ?? "").split("\0").slice(1);
-    const isRight = user === this.account && password === this.password;
+    const [user, password, ...more] = credentials[mechanism]?.(responses) ?? (responses[0] ?? "").split("\0").slice(1);
+    const isRight = user === this.account && password === this.password && more.length === 0;
     this.#logins.delete(stream);
     this.send(
       wire.saslEnd.encode(stream, {
