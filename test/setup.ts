@@ -55,8 +55,8 @@ const unpacked: readonly Unpacked[] = [
     libraries: ["libicu72", "libdb5.3", "libsasl2-2", "libnsl2"],
   },
   {
-    packages: ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd"],
-    brings: "usr/lib/dovecot/lmtp",
+    packages: ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-pop3d"],
+    brings: "usr/lib/dovecot/pop3",
     libraries: ["libunwind8", "liblzma5", "liblz4-1", "libzstd1", "libsodium23", "libtirpc3"],
   },
   {

@@ -77,6 +77,7 @@ export function createTransaction(drop: Maildrop, logins: readonly string[]): Tr
 
   const reset = (): string => {
     deleted.clear();
+    retrieved.clear(); // as in a session that begins anew, and as Dovecot has it
     deletedOctets = 0;
     last = 0;
     return "+OK ";
