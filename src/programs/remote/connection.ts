@@ -67,6 +67,8 @@ const mostTransactions = 100;
  */
 export class Connection implements Watched {
   readonly target: Target;
+  /** Of the target. */
+  readonly key: string;
   /** Messages it has carried. */
   transactions = 0;
   /** Called once, when it is closed. */
@@ -92,6 +94,7 @@ export class Connection implements Watched {
 
   constructor(target: Target, startTls: boolean, { config, watch, network }: Shared) {
     this.target = target;
+    this.key = targetKey(target);
     this.#config = config;
     this.#watch = watch;
     this.#network = network;

@@ -41,9 +41,9 @@ export async function demandFor(
   requiresTls: boolean,
 ): Promise<Demanded> {
   const { config } = sources;
-  const rule = findTlsRule(config.tlsRules, to.nextHop);
+  const rule = config.tlsRules.size > 0 ? findTlsRule(config.tlsRules, to.nextHop) : undefined;
   if (rule && (!requiresTls || rule.level === "verify")) return { demand: ruledDemand(rule, host, to) };
-  const published = (await byDane(host, to, sources)) ?? (await bySts(host, to, sources));
+  const published = host.isSecure || sources.sts ? await publishedFor(host, to, sources) : undefined;
   const isStrong = published && published.demand.level !== "encrypt" && !published.demand.isTest;
   if (isStrong || (published && !requiresTls)) return published;
   if (requiresTls) return { demand: verifying([to.nextHop], "REQUIRETLS") };
@@ -52,6 +52,10 @@ export async function demandFor(
   }
   return { demand: ruledDemand(usualTlsRule(config.tlsRules), host, to) };
 }
+
+/** DANE, or else MTA-STS. */
+const publishedFor = async (host: Host, to: Destination, sources: Sources): Promise<Demanded | undefined> =>
+  (await byDane(host, to, sources)) ?? (await bySts(host, to, sources));
 
 function ruledDemand({ level, names }: TlsRule, host: Host, { nextHop }: Destination): TlsDemand {
   if (level === "may") return demandNothing;

@@ -20,7 +20,7 @@ export class IdleConnections {
       connection.close();
       return;
     }
-    const key = targetKey(connection.target);
+    const { key } = connection;
     const same = this.#byTarget.get(key);
     if (same) same.push(connection);
     else this.#byTarget.set(key, [connection]);
@@ -35,7 +35,7 @@ export class IdleConnections {
 
   #forget(connection: Connection): void {
     connection.onClosed = () => {};
-    const key = targetKey(connection.target);
+    const { key } = connection;
     const same = this.#byTarget.get(key) ?? [];
     const at = same.indexOf(connection);
     if (at < 0) return;

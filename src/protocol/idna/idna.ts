@@ -2,10 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { domainToASCII } from "node:url";
 
 /** Whether all octets are below 128. */
-export function isAscii(text: string): boolean {
-  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false;
-  return true;
-}
+export const isAscii = (text: string): boolean => !/[^\0-\x7f]/.test(text);
 
 /**
  * A domain as DNS and hosts without SMTPUTF8 know it: U-labels become A-labels (RFC 5891 §4). The domain comes as in an

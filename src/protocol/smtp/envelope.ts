@@ -3,7 +3,7 @@ import { isAscii, toALabels } from "../idna/idna.ts";
 import { xverpOf } from "../verp.ts";
 import { type Fate, failed } from "./client-fate.ts";
 import type { Extensions } from "./extensions.ts";
-import type { Transaction } from "./transaction.ts";
+import type { Asked, Transaction } from "./transaction.ts";
 
 /** The commands that open a transaction, each with its CRLF. */
 export interface Envelope {
@@ -30,34 +30,38 @@ export function composeEnvelope(transaction: Transaction, offered: Extensions, p
   const fit = needsUtf8 && !offered.smtpUtf8 ? withALabels(paths, asked?.utf8 === true) : paths;
   if (!fit) return failed("6.7", `${peer} takes no addresses or header fields in UTF-8 (SMTPUTF8). (#5.6.7)\n`);
   const [reversePath = "", ...forwardPaths] = fit;
-  const parameters = [
-    offered.maxOctets !== undefined && `SIZE=${octets}`,
-    bodyType === "BINARYMIME" && "BODY=BINARYMIME",
-    bodyType === "8BITMIME" && offered.eightBitMime && "BODY=8BITMIME",
-    verp && `XVERP=${verp.delimiters}`,
-    needsUtf8 && offered.smtpUtf8 && "SMTPUTF8",
-    asked?.requireTls && "REQUIRETLS",
-    asked?.ret && offered.dsn && `RET=${asked.ret}`,
-    asked?.envelopeId && offered.dsn && `ENVID=${asked.envelopeId}`,
-    asked?.priority && offered.mtPriority && `MT-PRIORITY=${asked.priority}`,
-  ];
+  let mail = `MAIL FROM:<${quoteAddress(reversePath)}>`;
+  if (offered.maxOctets !== undefined) mail += ` SIZE=${octets}`;
+  if (bodyType === "BINARYMIME" || (bodyType === "8BITMIME" && offered.eightBitMime)) mail += ` BODY=${bodyType}`;
+  if (verp) mail += ` XVERP=${verp.delimiters}`;
+  if (needsUtf8 && offered.smtpUtf8) mail += " SMTPUTF8";
+  if (asked) mail += wishes(asked, offered);
   return {
-    mail: command(`MAIL FROM:<${quoteAddress(reversePath)}>`, parameters),
-    recipients: forwardPaths.map((path, at) =>
-      command(`RCPT TO:<${quoteAddress(path)}>`, [
-        asked?.notify[at] && offered.dsn && `NOTIFY=${asked.notify[at]}`,
-        asked?.originalRecipients[at] && offered.dsn && `ORCPT=${asked.originalRecipients[at]}`,
-      ]),
-    ),
+    mail: `${mail}\r\n`,
+    recipients: forwardPaths.map((path, at) => {
+      const wish = asked && offered.dsn ? recipientWishes(asked, at) : "";
+      return `RCPT TO:<${quoteAddress(path)}>${wish}\r\n`;
+    }),
   };
+}
+
+function wishes({ requireTls, ret, envelopeId, priority }: Asked, offered: Extensions): string {
+  return [
+    requireTls ? " REQUIRETLS" : "",
+    ret && offered.dsn ? ` RET=${ret}` : "",
+    envelopeId && offered.dsn ? ` ENVID=${envelopeId}` : "",
+    priority && offered.mtPriority ? ` MT-PRIORITY=${priority}` : "",
+  ].join("");
+}
+
+function recipientWishes({ notify, originalRecipients }: Asked, at: number): string {
+  const [wish, original] = [notify[at], originalRecipients[at]];
+  return `${wish ? ` NOTIFY=${wish}` : ""}${original ? ` ORCPT=${original}` : ""}`;
 }
 
 /** RFC 8689 §5. */
 export const noRequireTls = (peer: string): string =>
   `${peer} does not promise to keep this message within TLS (REQUIRETLS), as its sender demands. (#5.7.30)\n`;
-
-const command = (verb: string, parameters: readonly (string | number | false | undefined)[]): string =>
-  `${[verb, ...parameters.filter((parameter) => typeof parameter === "string" && parameter !== "")].join(" ")}\r\n`;
 
 /** Where only domains are not ASCII they have another form; nothing has when the header may be UTF-8 too. */
 function withALabels(paths: readonly string[], headerToo: boolean): readonly string[] | undefined {
