@@ -97,7 +97,7 @@ const table: Readonly<Record<ProgramName, Row>> = {
     account: "postern-directory",
     write: ["directory"],
     network: "none",
-    limits: { descriptors: 256, heapMiB: 64 },
+    limits: { descriptors: 256, heapMiB: 128 },
   },
   local: {
     account: "root", // becomes any user, to deliver as that user

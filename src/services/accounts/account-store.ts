@@ -135,7 +135,7 @@ export class AccountStore {
     for (const { name, mail } of this.domains()) {
       if (mail === 0) continue;
       yield [`@${name}`, { kind: "domain", catchAll: this.catchAll(name) }];
-      for (const { address, quotaOctets: octets, quotaMessages: messages } of this.users(name)) {
+      for (const { address, quotaOctets: octets, quotaMessages: messages } of this.#quotas(name)) {
         const quota = octets + messages > 0 ? quotaText({ octets, messages }) : "";
         yield [address, { kind: "mailbox", quota }];
       }
@@ -144,6 +144,12 @@ export class AccountStore {
         yield [address, { kind: "alias", targets: rows.map(({ target }) => target) }];
       }
     }
+  }
+
+  /** One by one, without the passwords: there may be very many. */
+  #quotas(domain: string): Iterable<Pick<User, "address" | "quotaOctets" | "quotaMessages">> {
+    const sql = "SELECT address, quotaOctets, quotaMessages FROM user WHERE domain = ? ORDER BY address";
+    return this.#prepare(sql).iterate(domain) as Iterable<Pick<User, "address" | "quotaOctets" | "quotaMessages">>;
   }
 
   #prepare(sql: string): StatementSync {
