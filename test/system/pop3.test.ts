@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { Talk } from "../dialogues/talk.ts";
 import { writeAccounts } from "../support/accounts.ts";
+import { assertEndedOnce } from "../support/connections.ts";
 import { without } from "../support/missing.ts";
 import { freePort, runPostern, type Server, startServer, temporaryFolder, until } from "../support/server.ts";
 
@@ -230,3 +231,5 @@ test("the quota of an account holds, and POP3 gives its room back", async () => 
   talk.close();
   assert.match(readFileSync(join(maildir("ann"), "maildirsize"), "latin1"), /^2000S\n(.*\n)*-[0-9]+ -1\n$/);
 });
+
+test("each connection, with TLS or without, ends once", () => assertEndedOnce(server, "pop3d", 3));

@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import { connect } from "node:tls";
 import { makeSelfSigned } from "../../src/services/tls/self-signed.ts";
 import { run } from "../support/commands.ts";
+import { assertEndedOnce } from "../support/connections.ts";
 import { without } from "../support/missing.ts";
 import { mailboxOf, readMaildir, type Server, startServer, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
@@ -160,18 +161,4 @@ test("what fails is in the log, once, with its reason", async () => {
   await until("the event", () => failures().some((line) => line.includes('"why":"wrong version number"')));
 });
 
-test("each connection, with TLS or without, ends once", async () => {
-  let events: readonly string[] = [];
-  const of = (kind: string): readonly number[] =>
-    events
-      .map((line) => JSON.parse(line) as { event: string; connection: number })
-      .filter(({ event }) => event === kind)
-      .map(({ connection }) => connection)
-      .toSorted((one, other) => one - other);
-  await until("all of them to be over", () => {
-    events = readFileSync(join(server.root, "log/current"), "utf8").split("\n").slice(0, -1);
-    return of("disconnection").length >= of("connection").length;
-  });
-  assert.ok(of("tls").length > 5);
-  assert.deepEqual(of("disconnection"), of("connection"));
-});
+test("each connection, with TLS or without, ends once", () => assertEndedOnce(server, "smtpd", 5));

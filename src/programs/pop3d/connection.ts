@@ -105,6 +105,7 @@ export class Connection {
       socket.on("error", this.#onError);
       this.#shakeHands(tls);
     } else {
+      socket.on("close", this.#onGone);
       this.#listen();
       this.#greet();
     }
@@ -120,7 +121,6 @@ export class Connection {
     this.#socket.on("end", this.#onEnd);
     this.#socket.on("drain", this.#onDrain);
     this.#socket.on("error", this.#onError);
-    this.#socket.on("close", this.#onGone);
   }
 
   readonly #onData = (chunk: Buffer): void => this.#read(chunk);
