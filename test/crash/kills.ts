@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { descendants, type Server, startServer } from "../support/server.ts";
+import { descendants, type Server, startServer, until } from "../support/server.ts";
 import { type Crash, type Plan, runPlan } from "./crashes.ts";
 import { killAtOnce } from "./freeze.ts";
 import { addUp } from "./total.ts";
@@ -20,11 +20,15 @@ const toAll: Readonly<Record<string, (server: Server) => Promise<unknown>>> = {
 };
 const orderly: readonly string[] = ["SIGTERM", "stop", "reload"];
 
+/** What can happen to programs, beside a SIGKILL to one of them. */
+export const behindDeliver = "local behind a standing deliver";
+
 /** How often each comes in a deck: the programs that hold mail more often than the others. */
 const deck: readonly (readonly [what: string, times: number])[] = [
   ["queue", 4],
   ["local", 3],
   ["deliver", 3],
+  [behindDeliver, 1],
   ["remote", 2],
   ["smtpd", 2],
   ["qmqpd", 2],
@@ -61,16 +65,49 @@ export const kill =
     killOne(server, program, random, note);
 
 async function killOne(server: Server, program: string, random: () => number, note: (what: string) => void) {
+  if (program === behindDeliver) return await killLocal(server, note);
   const living = programs(server).filter(({ name }) => name === program);
   const victim = living[Math.floor(random() * living.length)];
   if (!victim) return server; // it is being started again
   note(program);
+  signal(victim.pid, "SIGKILL");
+  return server;
+}
+
+const standingMs = 300;
+/** In which another worker has done it all. */
+const doneMs = 2_000;
+const longestRestartMs = 20_000;
+
+/**
+ * SIGKILL to `local` while its workers stand still, with more and more to do, as before a disk that is slow; they go on
+ * once other workers are there and have done the same.
+ */
+async function killLocal(server: Server, note: (what: string) => void): Promise<Server> {
+  const named = (wanted: string) => programs(server).filter(({ name }) => name === wanted);
+  const standing = named("deliver").map(({ pid }) => pid);
+  const [local] = named("local");
+  if (!local || standing.length === 0) return server;
+  for (const pid of standing) signal(pid, "SIGSTOP");
   try {
-    process.kill(victim.pid, "SIGKILL");
-  } catch {
-    // it has just ended by itself: deliver does, when it has nothing to do
+    await new Promise((resolve) => setTimeout(resolve, standingMs));
+    note(behindDeliver);
+    signal(local.pid, "SIGKILL");
+    const isBack = () => named("deliver").some(({ pid }) => !standing.includes(pid));
+    await until("another worker", isBack, longestRestartMs).catch(() => {}); // nobody may have mail by now
+    await new Promise((resolve) => setTimeout(resolve, doneMs));
+  } finally {
+    for (const pid of standing) if (commandLine(pid).startsWith("postern: deliver")) signal(pid, "SIGCONT");
   }
   return server;
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch {
+    // it has ended
+  }
 }
 
 async function gone(server: Server): Promise<void> {
