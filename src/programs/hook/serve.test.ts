@@ -14,7 +14,11 @@ import { createHook, type Hook } from "./serve.ts";
 import { readTerms } from "./terms.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postern-hook-"));
-after(() => rmSync(folder, { recursive: true }));
+const hooks: Hook[] = [];
+after(async () => {
+  for (const hook of hooks) await hook.stop(); // what they had begun to write is gone by then
+  rmSync(folder, { recursive: true });
+});
 const client = { address: "192.0.2.7", port: 1_234, localAddress: "192.0.2.1", localPort: 25 };
 
 function write(name: string, script: string): string {
@@ -28,7 +32,9 @@ function hookWith(control: Readonly<Record<string, string>>, limits: ProgramLimi
   if (settings.kind !== "done") return assert.fail(settings.text);
   const orderFor = readTerms(settings.value, "/the/root");
   if (orderFor.kind !== "done") return assert.fail(orderFor.text);
-  return createHook({ folder, home: folder, orderFor: orderFor.value, limits });
+  const hook = createHook({ folder, home: folder, orderFor: orderFor.value, limits });
+  hooks.push(hook);
+  return hook;
 }
 
 async function linkTo(hook: Hook) {

@@ -51,6 +51,7 @@ export function createHook(options: HookOptions): Hook {
   const budget: Budget = { octets: maxAddressOctets };
   const turns = createTurns(limits);
   const channels = new Set<Channel>();
+  const underWay = new Set<Promise<void>>();
   let { orderFor } = options;
   let stopping = false;
 
@@ -66,6 +67,12 @@ export function createHook(options: HookOptions): Hook {
     const { longestMs } = limits;
     const run = { program, environment, folder: home, spoolFolder: folder, longestMs };
     return await turns.run(() => runQueueProgram({ ...run, message: spool.value, reversePath, forwardPaths }));
+  };
+
+  /** A stop waits for it: no file of a message is left behind. */
+  const awaited = (work: Promise<void>): void => {
+    underWay.add(work);
+    void work.finally(() => underWay.delete(work));
   };
 
   const onFrame = (
@@ -110,12 +117,12 @@ export function createHook(options: HookOptions): Hook {
         const fields = commit.decode(payload);
         if (!fields) return "broken";
         messages.delete(stream);
-        void judge(message, fields.reversePath).then((verdict) => send(answer(stream, verdict)));
+        awaited(judge(message, fields.reversePath).then((verdict) => send(answer(stream, verdict))));
         return undefined;
       }
       case abandon.type:
         messages.delete(stream);
-        void message[Symbol.asyncDispose]();
+        awaited(message[Symbol.asyncDispose]());
         return undefined;
       default:
         return "broken";
@@ -132,7 +139,7 @@ export function createHook(options: HookOptions): Hook {
             : onFrame(frame, messages, (octets) => channel.send(octets)),
         onClose() {
           channels.delete(channel);
-          for (const message of messages.values()) void message[Symbol.asyncDispose]();
+          for (const message of messages.values()) awaited(message[Symbol.asyncDispose]());
           messages.clear();
         },
       });
@@ -146,6 +153,7 @@ export function createHook(options: HookOptions): Hook {
       await turns.idle();
       await new Promise(setImmediate); // the last answers leave
       for (const channel of channels) channel.close();
+      await Promise.all(underWay);
     },
   };
 }
