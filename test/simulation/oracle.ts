@@ -454,8 +454,10 @@ export class Oracle {
       const isDeleted = this.deletable.has(id);
       if (recipient.heard?.letter === "K")
         this.#delivered({ kind: "delivered", message: id, number: recipient.number }, made);
-      else if (isDeleted) this.#close(recipient, "deleted");
-      else {
+      else if (isDeleted) {
+        this.#said.take("failed", toldOf(message.reversePath), recipient.forwardPath); // a crash may undo a deletion
+        this.#close(recipient, "deleted");
+      } else {
         this.#close(recipient, "failed");
         this.#checkFailure(recipient);
       }
