@@ -1,11 +1,17 @@
 import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
 import { createMboxQuoter } from "../../protocol/mbox/quote.ts";
 import type { Content } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
 import type { Mark } from "./mbox-mark.ts";
 
+export interface Entry extends Content {
+  /** Of all of it, in hexadecimal. */
+  digest(): string;
+}
+
 /** The octets of one mbox entry. `lineIsOpen`: what is there does not end its last line. */
-export function entryOf(content: Content, fromLine: string, lineIsOpen: boolean): Content {
+export function entryOf(content: Content, fromLine: string, lineIsOpen: boolean): Entry {
   const head = headOf(fromLine, lineIsOpen);
   function* pieces(): Generator<Buffer> {
     yield head;
@@ -15,7 +21,13 @@ export function entryOf(content: Content, fromLine: string, lineIsOpen: boolean)
   }
   let octets = 0;
   for (const piece of pieces()) octets += piece.length;
-  return { octets, pieces };
+  return { octets, pieces, digest: () => digestOf(pieces()) };
+}
+
+function digestOf(pieces: Iterable<Buffer>): string {
+  const hash = createHash("sha256");
+  for (const piece of pieces) hash.update(piece);
+  return hash.digest("hex");
 }
 
 const headOf = (fromLine: string, lineIsOpen: boolean): Buffer =>
@@ -47,15 +59,25 @@ export function isTorn(files: Files, fd: number, position: number, entry: Conten
   return true;
 }
 
+/** The entry that the mark of another delivery announces, if it is there with every octet. */
+export function announced(files: Files, fd: number, mark: Mark): Content | undefined {
+  const { oldLength, octets } = mark;
+  if (files.fstat(fd).size < oldLength + octets) return undefined;
+  function* pieces(): Generator<Buffer> {
+    for (let at = 0; at < octets; at += scannedOctets) {
+      yield readAt(files, fd, oldLength + at, Math.min(scannedOctets, octets - at));
+    }
+  }
+  return digestOf(pieces()) === mark.digest ? { octets, pieces } : undefined;
+}
+
 /**
- * Whether the file ends in a part of the entry that the mark of another delivery announces, and in nothing else. A whole
- * one is no part: its own repetition finds it, wherever it is.
+ * Whether the file ends in a part of the entry that the mark of another delivery announces, and in nothing else.
  */
 export function isCutShort(files: Files, fd: number, mark: Mark): boolean {
   const { oldLength, octets, fromLine } = mark;
   const length = files.fstat(fd).size - oldLength;
   if (length <= 0 || length > octets) return false;
-  if (length === octets && readAt(files, fd, oldLength + length - 1, 1)[0] !== 0) return false;
   const head = headOf(fromLine, isLineOpen(files, fd, oldLength));
   const there = readAt(files, fd, oldLength, Math.min(head.length, length));
   const differs = there.findIndex((octet, at) => octet !== head[at]);

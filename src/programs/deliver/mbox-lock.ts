@@ -124,8 +124,8 @@ function heldLock(ground: Ground, lock: string, isTakenOver: boolean): MboxLock 
   const isOurs = (): boolean => {
     try {
       return readText(files, lock) === text;
-    } catch {
-      return false;
+    } catch (error) {
+      return errorCode(error) !== "ENOENT"; // what cannot be read now is ours still, by all we know
     }
   };
   const renew = (): void => {

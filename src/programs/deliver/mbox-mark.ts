@@ -10,6 +10,7 @@ export interface Mark {
   readonly oldLength: number;
   /** Of what it appends. */
   readonly octets: number;
+  readonly digest: string;
   readonly fromLine: string;
   /** "begun": it is appending, or was killed while it did. "cut": it could not, and took back what it had written. */
   readonly state: State;
@@ -27,11 +28,12 @@ export function readMark(files: Files, path: string): Mark | undefined {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;
   }
-  const [, oldLength, octets, fromLine, rest] = /^([0-9]{1,15}) ([0-9]{1,15})\n(From .*\n)([\s\S]*)$/.exec(text) ?? [];
-  if (fromLine === undefined || rest === undefined) return undefined;
+  const [, oldLength, octets, digest, fromLine, rest] =
+    /^([0-9]{1,15}) ([0-9]{1,15}) ([0-9a-f]{64})\n(From .*\n)([\s\S]*)$/.exec(text) ?? [];
+  if (digest === undefined || fromLine === undefined || rest === undefined) return undefined;
   // A torn line of an earlier attempt may stand before a word.
   const words = rest.split("\n").flatMap((line) => states.filter((state) => line.endsWith(state)));
-  return { oldLength: Number(oldLength), octets: Number(octets), fromLine, state: words.at(-1) ?? "begun" };
+  return { oldLength: Number(oldLength), octets: Number(octets), digest, fromLine, state: words.at(-1) ?? "begun" };
 }
 
 /**
@@ -49,7 +51,7 @@ export function writeMark(files: Files, path: string, mark: Omit<Mark, "state">,
     throw error;
   }
   try {
-    writePiece(files, fd, Buffer.from(`${mark.oldLength} ${mark.octets}\n${mark.fromLine}`, "latin1"));
+    writePiece(files, fd, Buffer.from(`${mark.oldLength} ${mark.octets} ${mark.digest}\n${mark.fromLine}`, "latin1"));
     return true;
   } finally {
     files.close(fd);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   existsSync,
   mkdtempSync,
@@ -57,7 +58,8 @@ test("appendOnce() completes a last line that has no end", async () => {
 });
 
 const old = "From before\n\nx\n\n";
-const markText = (date = "first") => `${old.length} ${entry(date).length}\nFrom ${date}\n`;
+const digest = (text: string) => createHash("sha256").update(text, "latin1").digest("hex");
+const markText = (date = "first") => `${old.length} ${entry(date).length} ${digest(entry(date))}\nFrom ${date}\n`;
 const interrupted: readonly { name: string; leave: () => void; mbox: string }[] = [
   { name: "before the mark was whole", leave: () => writeFileSync(mark(), "1"), mbox: old + entry("second") },
   {
@@ -170,6 +172,19 @@ for (const { name, box: before, now = before } of left) {
     assert.equal(text(), now + entry("ours") + (isThere ? "" : entry("again")));
   });
 }
+
+test("appendOnce() notes for another delivery that its entry is whole: a reader may take both", async () => {
+  writeFileSync(box(), old + entry("other"));
+  const other = join(folder, ".postern-other.q");
+  writeFileSync(other, markText("other"));
+  const signal = AbortSignal.timeout(60_000);
+  const ours = await appendOnce(realGround(), new Set(), deliveryOf("ours", mark(), [other]), signal);
+  assert.equal(ours.kind, "done");
+  writeFileSync(box(), "");
+  const again = await appendOnce(realGround(), new Set(), deliveryOf("again", other, [mark()]), signal);
+  assert.equal(again.kind, "done");
+  assert.equal(text(), "");
+});
 
 test("appendOnce() cuts off nothing of a later delivery, though it begins with the same From_ line", async () => {
   writeFileSync(box(), old);

@@ -5,7 +5,7 @@ import { type Content, errorCode, safeFlags, writeContent } from "../../services
 import type { Files } from "../../services/maildir/files.ts";
 import { isAt, remove, renew, type Stored } from "../../services/maildir/store.ts";
 import type { Ground } from "./ground.ts";
-import { entryOf, isCutShort, isLineOpen, isTorn } from "./mbox-entry.ts";
+import { announced, type Entry, entryOf, isCutShort, isLineOpen, isTorn } from "./mbox-entry.ts";
 import { type MboxLock, tryLock, waitForLock } from "./mbox-lock.ts";
 import { addState, type Mark, readMark, writeMark } from "./mbox-mark.ts";
 
@@ -75,6 +75,12 @@ function cutWhatIsLeft(files: Files, fd: number, sound: SoundMboxes, delivery: M
   for (const path of delivery.otherMarks()) {
     const mark = readMark(files, path);
     if (mark?.state !== "begun") continue;
+    const entry = announced(files, fd, mark);
+    if (entry) {
+      writeAgain(files, delivery.path, { position: mark.oldLength, entry });
+      addState(files, path, "done"); // a reader may take it from now on, before its repetition comes
+      continue;
+    }
     const isLeft = isCutShort(files, fd, mark);
     if (isLeft) files.truncate(fd, mark.oldLength);
     if (isLeft || files.fstat(fd).size <= mark.oldLength) addState(files, path, "cut");
@@ -86,8 +92,10 @@ function cutWhatIsLeft(files: Files, fd: number, sound: SoundMboxes, delivery: M
 function append(files: Files, fd: number, sound: SoundMboxes, delivery: MboxDelivery, lock: MboxLock): Outcome<Stored> {
   const { dev: device, size } = files.fstat(fd);
   const stored = done({ device, mark: delivery.mark });
-  const entryFor = (fromLine: string, oldLength: number): Content =>
-    lock.keptBy(entryOf(delivery.content, fromLine, isLineOpen(files, fd, oldLength)));
+  const entryFor = (fromLine: string, oldLength: number): Entry => {
+    const entry = entryOf(delivery.content, fromLine, isLineOpen(files, fd, oldLength));
+    return { ...lock.keptBy(entry), digest: entry.digest };
+  };
   const earlier = readMark(files, delivery.mark);
   let resumed: Mark | undefined;
   if (earlier) {
@@ -116,13 +124,14 @@ function append(files: Files, fd: number, sound: SoundMboxes, delivery: MboxDeli
   const isAgain = resumed !== undefined && resumed.state !== "done";
   let isMarked = false;
   try {
-    isMarked = writeMark(files, delivery.mark, { oldLength, octets: entry.octets, fromLine }, isAgain);
+    const mark = { oldLength, octets: entry.octets, digest: entry.digest(), fromLine };
+    isMarked = writeMark(files, delivery.mark, mark, isAgain);
     if (resumed?.state === "cut") addState(files, delivery.mark, "begun");
     writeContent(files, fd, entry);
   } catch (error) {
     // The mark stays: should a power cut undo the cut, a repetition knows what it sees.
+    sound.delete(delivery.path);
     if (lock.isOurs()) {
-      sound.delete(delivery.path);
       files.truncate(fd, oldLength);
       tryToAdd(files, delivery.mark, "cut");
     }

@@ -44,7 +44,9 @@ export async function exhaust(setting: Setting, most: number, mutant?: Mutant): 
       seen.calls = Math.max(seen.calls, number + 1);
       return number === at ? first : undefined;
     });
-    scene.read(readers[choices.below(readers.length)] ?? "nothing", end);
+    const between = readers[choices.below(readers.length + 1)];
+    if (between) scene.read(between, end);
+    else await scene.other();
     const next = again === 0 ? 0 : 1 + choices.below(again);
     where = `${first ?? "nothing"} at call ${at}, then ${next === 0 ? "nothing" : `${crashes[next % 2]} at ${next >> 1}`}`;
     if (next > 0) {

@@ -116,6 +116,7 @@ export const mutants: ReadonlyMap<string, Mutant> = new Map<string, Mutant>([
     })),
   ],
   ["leaves what it could not write in the mbox", but(() => ({ truncate() {} }))],
+  ["does not look for what others have left in an mbox", but(() => ({ names: () => [] }))],
   ["cuts an mbox to nothing", but((files) => ({ truncate: (fd) => files.truncate(fd, 0) }))],
   [
     "takes a short write for a whole one",

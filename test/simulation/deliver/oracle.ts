@@ -10,6 +10,8 @@ export interface Wanted {
   readonly before: string;
   /** Of each file in a Maildir. */
   readonly content: string;
+  /** Of what else comes to an mbox. */
+  readonly other: string;
 }
 
 export class Violation extends Error {}
@@ -32,17 +34,22 @@ export class Oracle {
   readonly #movedEarly = new Set<number>();
   #cuts = 0;
   /** What is in front of our entries now, and how many a reader has taken. */
-  readonly #boxes: Map<string, { before: string; taken: number }>;
+  readonly #boxes: Map<string, { before: string; taken: number; others: number }>;
 
   constructor(files: FileSystem, wanted: Wanted) {
     this.#files = files;
     this.#wanted = wanted;
-    this.#boxes = new Map(wanted.boxes.map((box) => [box, { before: wanted.before, taken: 0 }]));
+    this.#boxes = new Map(wanted.boxes.map((box) => [box, { before: wanted.before, taken: 0, others: 0 }]));
     this.#entry = `${wanted.content.replaceAll(/^(>*From )/gm, ">$1")}\n`;
   }
 
   fail(why: string): never {
     throw new Violation(why);
+  }
+
+  otherCame(): void {
+    for (const state of this.#boxes.values()) state.others++;
+    this.check("undone badly");
   }
 
   reported(): void {
@@ -62,9 +69,10 @@ export class Oracle {
   checkTidy(): void {
     for (const folder of [home, ...[...this.#wanted.maildirs.keys()].map((maildir) => `${maildir}/tmp`)]) {
       for (const { path } of this.#files.list(folder)) {
-        const isWanted = path === `${home}/.qmail` || this.#boxes.has(path);
-        // Names that tell the age of a file, or the owner of a lock, may outlive a crash; they go when they are stale.
-        const isLeftover = /\.qk$|\/\.postern-lock-[0-9]+\.mx\.example\.q$/.test(path);
+        const isWanted = path.startsWith(`${home}/.qmail`) || this.#boxes.has(path);
+        // Names that tell the age of a file, or the owner of a lock, and marks of other messages, which nobody repeats,
+        // may outlive a crash; they go when they are stale.
+        const isLeftover = /\.qk$|\/\.postern-o|\/\.postern-lock-[0-9]+\.mx\.example\.q$/.test(path);
         if (!isWanted && !isLeftover) this.fail(`${path} is left`);
       }
     }
@@ -99,6 +107,7 @@ export class Oracle {
     if (!state || this.#files.has(`${box}.lock`) || after === "power") return;
     state.taken += this.#entries(box);
     state.before = "";
+    state.others = 0;
     this.#files.empty(box);
   }
 
@@ -139,16 +148,24 @@ export class Oracle {
   }
 
   #checkBox(box: string, after: End | "undone badly"): void {
-    const { before, taken } = this.#boxes.get(box) ?? { before: "", taken: 0 };
+    const { before, taken, others } = this.#boxes.get(box) ?? { before: "", taken: 0, others: 0 };
     const text = this.#files.text(box) ?? "";
-    const rest = text.slice(before.length).split(this.#entry);
     if (!text.startsWith(before)) this.fail(`${box} has lost what was in it`);
+    const other = `${this.#wanted.other}\n`;
+    const added = text.slice(before.length);
+    if (added.split(other).length - 1 !== others) this.fail(`${box} has not ${others} other messages`);
+    const upToLastOther = others === 0 ? 0 : added.lastIndexOf(other) + other.length;
     const isLineOpen = before !== "" && !before.endsWith("\n");
     const isFromLine = (piece: string, at: number) =>
       /^\n?From [^\n]*\n$/.test(piece) && (at > 0 || piece.startsWith("\n") === isLineOpen);
-    const isWhole = rest.pop() === "" && rest.every(isFromLine);
+    const isWhole = (part: string): boolean => {
+      const rest = part.split(this.#entry).flatMap((piece) => piece.split(other));
+      return rest.pop() === "" && rest.every(isFromLine);
+    };
     const mayBeTorn = (this.#isInterrupted && !this.#isReported) || this.#files.hasGarbage(box);
-    if (!isWhole && !mayBeTorn) this.fail(`${box} is torn`);
+    if (!isWhole(added) && !mayBeTorn) this.fail(`${box} is torn`);
+    if (!isWhole(added.slice(0, upToLastOther)) && !this.#files.hasGarbage(box))
+      this.fail(`${box} is torn, and another message is behind it`);
     this.#checkCount(box, this.#entries(box) + taken, after);
   }
 }

@@ -44,6 +44,7 @@ export class Scene {
   readonly #trace: (line: string) => void;
   #store: Store | undefined;
   #attempts = 0;
+  #others = 0;
   #isWrittenDown = false;
   #isDisturbed = false;
 
@@ -62,9 +63,16 @@ export class Scene {
       this.files.addFolders(folder, `${folder}/tmp`, `${folder}/new`, `${folder}/cur`);
     }
     const boxes = lines.filter((each) => /^\.\/.*[^/]$/.test(each)).map((each) => home + each.slice(1));
+    if (boxes.length > 0) this.files.put(`${home}/.qmail-other`, "./box\n");
     if (setting.mbox !== undefined) for (const box of boxes) this.files.put(box, setting.mbox);
     this.content = `Return-Path: <a@far.example>\nDelivered-To: joe@example.org\n${this.#text}`;
-    this.oracle = new Oracle(this.files, { maildirs, boxes, before: setting.mbox ?? "", content: this.content });
+    this.oracle = new Oracle(this.files, {
+      maildirs,
+      boxes,
+      before: setting.mbox ?? "",
+      content: this.content,
+      other: otherContent,
+    });
   }
 
   /** One attempt, with `trouble` at its calls; what the process wrote stays, what a power cut leaves `choices` says. */
@@ -106,6 +114,21 @@ export class Scene {
     if (!wasWrittenDown && this.#setting.keeping === "journal") this.oracle.checkTidy();
   }
 
+  /** Another message comes to the mbox, and nothing disturbs it: by the process that is there, else by a new one. */
+  async other(): Promise<void> {
+    if (!this.files.has(`${home}/.qmail-other`)) return;
+    this.#trace("another message");
+    this.#store ??= createStore(this.#ground());
+    const around = this.#around(this.#store);
+    const task = { ...taskOf(otherText.length, `o${++this.#others}`), local: "joe-other" };
+    const where = { path: home, dash: "-", extension: "other", makesMaildir: false };
+    const delivered = await deliver(task, where, messageOf(otherText), around);
+    if (delivered.letter !== "K") this.oracle.fail(`another message: ${delivered.letter}${delivered.text}`);
+    this.#flushed(delivered);
+    this.#settle(this.#store, delivered);
+    this.oracle.otherCame();
+  }
+
   read(reader: Reader, after: End): void {
     if (reader === "nothing") return;
     this.#trace(`reader: ${reader}`);
@@ -126,8 +149,7 @@ export class Scene {
     const mutant = this.#setting.mutant;
     this.#store ??= createStore(this.#ground());
     const store = this.#store;
-    const signal = new AbortController().signal;
-    const around: Surroundings = { store, runProgram: () => Promise.reject(new Error("no programs here")), signal };
+    const around = this.#around(store);
     const task = taskOf(this.#text.length, mutant?.namesAnew ? `m${this.#attempts}` : "m1");
     const where = { path: home, dash: "", extension: "", makesMaildir: false };
     const delivered = await deliver(task, where, messageOf(this.#text), around);
@@ -144,6 +166,11 @@ export class Scene {
     this.#isWrittenDown = true;
     this.#settle(store, delivered);
     return "settled";
+  }
+
+  #around(store: Store): Surroundings {
+    const { signal } = new AbortController();
+    return { store, runProgram: () => Promise.reject(new Error("no programs here")), signal };
   }
 
   #flushed({ devices }: Delivered): boolean {
@@ -184,6 +211,9 @@ export class Scene {
     };
   }
 }
+
+const otherText = "Subject: other\n\nno more\n";
+const otherContent = `Return-Path: <a@far.example>\nDelivered-To: joe-other@example.org\n${otherText}`;
 
 const taskOf = (octets: number, name: string): Task => ({
   name,

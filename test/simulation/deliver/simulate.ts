@@ -29,6 +29,7 @@ export async function simulate(seed: number, options: Options): Promise<Run> {
   const happens = (fault: Fault) => random.chance(rates.get(fault) ?? 0) && !options.without.has(fault);
   const setting = settingOf(random);
   options.trace?.(JSON.stringify(setting));
+  const others = new Random(seed + othersFrom);
   const scene = new Scene(options.mutant ? { ...setting, mutant: options.mutant } : setting, random, options.trace);
   const met = { attempts: 0, crashes: 0 };
   const trouble = (call: string): Trouble | undefined => {
@@ -45,6 +46,7 @@ export async function simulate(seed: number, options: Options): Promise<Run> {
       if (end === "kill" || end === "power") met.crashes++;
       if (happens("move")) scene.read("move", end);
       if (happens("delete")) scene.read("delete", end);
+      if (others.chance(0.3)) await scene.other();
       if (end === "settled") break;
       scene.files.nowMs += random.pick([0, 1_000, 15_000, 400_000]);
     }
@@ -55,6 +57,9 @@ export async function simulate(seed: number, options: Options): Promise<Run> {
     return { ...met, violation: error.message };
   }
 }
+
+/** Chance of its own: seeds mean what they meant without other messages. */
+const othersFrom = 1_000_000;
 
 const isMoment = (call: string): boolean => call === "settled" || call.startsWith("queue");
 
