@@ -236,8 +236,8 @@ const rows: readonly Row[] = [
     exits: ["Maildir", "mbox"],
     fault: {
       file: "programs/smtpd/connection.js",
-      from: "this.#intake?.abandon();",
-      to: "this.#intake?.finish({ ...this.#session.transaction, uid: this.#around.uid });",
+      from: '!== "closing")\n            this.#intake?.abandon();',
+      to: '!== "closing") this.#intake?.finish({ ...this.#session.transaction, uid: this.#around.uid });',
     },
     shows: /, unfinished, is in/,
   },
