@@ -32,7 +32,9 @@ const credentials: Readonly<Record<string, (responses: readonly string[]) => rea
 export class FakeDirectory {
   /** One of the answers of wire/directory.ts; undefined for none at all. */
   recipient: (address: string) => number | undefined = () => wire.exists;
-  sender: (account: string, address: string) => number = (account, address) => (account === address ? 1 : 2);
+  /** Undefined for no answer at all. */
+  sender: (account: string, address: string) => number | undefined = (account, address) =>
+    account === address ? 1 : 2;
   readonly account = "joe@localhost";
   readonly password = "secret";
   /** The ticket that a login brings. */
@@ -82,7 +84,8 @@ export class FakeDirectory {
       case wire.askSender.type: {
         const fields = wire.askSender.decode(payload);
         if (!fields) return "broken";
-        this.send(wire.senderAnswer.encode(stream, { answer: this.sender(fields.account, fields.address) }));
+        const answer = this.sender(fields.account, fields.address);
+        if (answer !== undefined) this.send(wire.senderAnswer.encode(stream, { answer }));
         return undefined;
       }
       case wire.saslBegin.type: {

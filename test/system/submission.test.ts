@@ -67,6 +67,25 @@ for (const mechanism of ["PLAIN", "LOGIN", "CRAM-MD5"]) {
   });
 }
 
+test("smtplib: a header is completed, and From is the account's own", { skip: without("python3") }, async () => {
+  const script = `
+import smtplib, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+user, password = sys.argv[3:5]
+with smtplib.SMTP_SSL("localhost", int(sys.argv[1]), context=context) as s:
+    s.login(user, password)
+    s.sendmail(user, ["completed@far.example"], b"Subject: bare\\r\\n\\r\\ntext\\r\\n")
+    try:
+        s.sendmail(user, ["forged@far.example"], b"From: Boss <boss@mail.example>\\r\\n\\r\\ntext\\r\\n")
+    except smtplib.SMTPDataError as e:
+        print(e.smtp_code, e.smtp_error.decode())
+`;
+  const ran = await run("python3", ["-c", script, String(server.smtpsPort), authority, account, password]);
+  assert.equal(ran.stdout, "554 5.7.1 you may not send as boss@mail.example\n", ran.stderr);
+  const lines = (await arrival("completed@far.example")).split(/\r?\n/).slice(-6);
+  assert.match(lines.join("\n"), /^Date: .*\nFrom: joe@mail\.example\nMessage-ID: <[^>]+@localhost>\n\ntext\n$/);
+});
+
 test("swaks: a wrong password, no password, and another's address", {
   skip: without("swaks", "perl:Net::SSLeay"),
 }, async () => {

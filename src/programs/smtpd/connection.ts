@@ -25,7 +25,8 @@ import type { DirectoryClient, Login, LoginEnd } from "../../services/directory-
 import type { WayIn } from "../../services/submission/queue-link.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";
-import { Intake, printable, replyTo } from "./intake.ts";
+import { cannotTellAuthors, createHeaderWork, type SubmissionTerms } from "./header-work.ts";
+import { type HeaderWork, Intake, printable, replyTo } from "./intake.ts";
 import type { Rates, Sender } from "./rates.ts";
 import { type Recipients, replyFor, unknownRecipient } from "./recipients.ts";
 
@@ -62,6 +63,8 @@ export interface ConnectionTerms {
   readonly queue: WayIn;
   /** This server's name, for the Received line. */
   readonly me: string;
+  /** What is done with mail of those who logged in. */
+  readonly submission: SubmissionTerms;
   readonly maxHops: number;
   readonly maxHeaderOctets: number;
   /** Who speaks within that time is no mail server (RFC 5321 §4.3.1); 0 greets at once. */
@@ -315,6 +318,7 @@ export class Connection {
       case "tarpit":
         return this.#goOn(this.#phase.line, this.#phase.reply);
       case "verdict":
+        if (this.#intake?.giveUpAsking(cannotTellAuthors)) return;
         return this.#close("451 4.3.0 the queue does not answer, try again later", "queue timeout");
       case "closing":
         return this.destroy(this.#why);
@@ -712,11 +716,13 @@ export class Connection {
   }
 
   #newIntake(): Intake {
-    const { me, address, maxHops } = this.#terms;
-    const { name } = this.#session.client;
+    const { me, maxHops, submission } = this.#terms;
+    const { account } = this.#rules.access;
+    const isSecret = account !== undefined && submission.hidesClient;
+    const [helo, address] = isSecret ? ["", ""] : [this.#session.client.name, this.#terms.address];
     const tls = this.#tls && { tls: this.#tls };
     const nowMs = this.#around.nowMs();
-    const trace = receivedLine({ helo: name, protocol: this.#protocol, address, by: me, nowMs, ...tls });
+    const trace = receivedLine({ helo, protocol: this.#protocol, address, by: me, nowMs, ...tls });
     const session = this.#session;
     const isBinary = "transaction" in session && session.transaction.bodyKind === binaryMime;
     const maxHeaderOctets = isBinary ? 0 : this.#terms.maxHeaderOctets; // measured by LF line ends
@@ -734,7 +740,18 @@ export class Connection {
             this.#rules.isLmtp ? session.transaction.forwardPaths.length : 1,
           ),
       },
+      account === undefined || !("transaction" in session) ? undefined : this.#headerWork(account, session.transaction),
     );
+  }
+
+  /** What the header of a message from an account needs. */
+  #headerWork(account: string, { bodyKind, reversePath }: Transaction): HeaderWork | undefined {
+    const lineEnd = bodyKind === binaryMime ? "\r\n" : "\n";
+    return createHeaderWork(this.#terms.submission, {
+      ...{ account, reversePath, lineEnd, me: this.#terms.me },
+      directory: this.#around.directory,
+      nowMs: this.#around.nowMs(),
+    });
   }
 
   get #isUtf8(): boolean {

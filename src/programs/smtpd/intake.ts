@@ -1,9 +1,11 @@
+import type { SubmittedHeader } from "../../protocol/header/submitted.ts";
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createEightBitWatch } from "../../protocol/smtp/eight-bit-header.ts";
 import { createHeaderGauge, createHopCounter } from "../../protocol/smtp/hops.ts";
 import { tooBig } from "../../protocol/smtp/session.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
+import type { Forget } from "../../services/directory-client/directory-client.ts";
 import type { Envelope, Submission, WayIn } from "../../services/submission/queue-link.ts";
 
 export interface IntakeLimits {
@@ -13,6 +15,13 @@ export interface IntakeLimits {
   readonly maxHeaderOctets: number;
   /** SMTPUTF8 was asked for. */
   readonly mayBeUtf8: boolean;
+}
+
+/** What becomes of the header of mail from an account. */
+export interface HeaderWork {
+  readonly header: SubmittedHeader;
+  /** Called once it is over: is it refused for what it says? The verdict waits for the answer. */
+  readonly judge: (header: SubmittedHeader, tell: (failure: Failure | undefined) => void) => Forget;
 }
 
 export interface IntakeEvents {
@@ -28,7 +37,8 @@ export interface IntakeEvents {
 export class Intake {
   readonly #submission: Submission;
   readonly #limits: IntakeLimits;
-  readonly #onVerdict: (verdict: Outcome<number>) => void;
+  readonly #events: IntakeEvents;
+  readonly #work: HeaderWork | undefined;
   readonly #countHops = createHopCounter();
   readonly #measureHeader = createHeaderGauge();
   /** Where SMTPUTF8 was asked for: does the header need it? */
@@ -39,11 +49,15 @@ export class Intake {
   #octets = 0;
   #verdict: Outcome<number> | undefined;
   #finished = false;
+  /** Waits for what is said of its header. */
+  #envelope: Envelope | undefined;
+  #forget: Forget | undefined;
 
-  constructor(queue: WayIn, trace: string, limits: IntakeLimits, events: IntakeEvents) {
+  constructor(queue: WayIn, trace: string, limits: IntakeLimits, events: IntakeEvents, work?: HeaderWork) {
     this.#trace = trace;
     this.#limits = limits;
-    this.#onVerdict = events.onVerdict;
+    this.#events = events;
+    this.#work = work;
     this.#watchHeader = limits.mayBeUtf8 ? createEightBitWatch() : undefined;
     this.#submission = queue.submit({
       onRoom: events.onRoom,
@@ -77,14 +91,54 @@ export class Intake {
       return this.refuse(permanent("3.4", `its header has more than ${maxHeaderOctets} octets`));
     }
     if (this.#octets > this.#limits.maxMessageOctets) return this.refuse(permanent("3.4", tooBig));
+    this.#passOn(this.#work ? this.#workOn(this.#work, ({ take }) => take(body)) : body);
+  }
+
+  #passOn(body: Buffer): void {
     this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
     this.#trace = "";
   }
 
+  /** Asks about the header when it comes to its end in this. */
+  #workOn({ header, judge }: HeaderWork, advance: (header: SubmittedHeader) => Buffer): Buffer {
+    const wasOver = header.authorship !== undefined;
+    const body = advance(header);
+    if (wasOver || !header.authorship) return body;
+    let told = false;
+    const forget = judge(header, (failure) => {
+      told = true;
+      this.#hear(failure);
+    });
+    if (!told) this.#forget = forget;
+    return body;
+  }
+
+  #hear(failure: Failure | undefined): void {
+    this.#forget = undefined;
+    if (this.#verdict) return;
+    if (!failure) {
+      if (this.#envelope) this.#submission.commit(this.#envelope);
+      return;
+    }
+    this.refuse(failure);
+    if (this.#finished) this.#events.onVerdict(failure);
+    else this.#events.onRoom();
+  }
+
+  /** Nobody said anything of its header for too long: false when that is not what it waits for. */
+  giveUpAsking(failure: Failure): boolean {
+    if (!this.#forget) return false;
+    this.#forget();
+    this.#hear(failure);
+    return true;
+  }
+
   finish(envelope: Envelope) {
+    if (this.#work && !this.#verdict) this.#passOn(this.#workOn(this.#work, ({ end }) => end()));
     this.#finished = true;
-    if (this.#verdict) return this.#onVerdict(this.#verdict);
-    this.#submission.commit(this.#watchHeader ? this.#withNeeds(envelope) : envelope);
+    if (this.#verdict) return this.#events.onVerdict(this.#verdict);
+    this.#envelope = this.#watchHeader ? this.#withNeeds(envelope) : envelope;
+    if (!this.#forget) this.#submission.commit(this.#envelope);
   }
 
   /** Many clients ask for SMTPUTF8 always; a message that does without may go where there is none. */
@@ -96,12 +150,15 @@ export class Intake {
 
   /** Gives the message up; no verdict comes. */
   abandon(): void {
+    this.#forget?.();
     this.#submission.abandon();
   }
 
   /** Takes and drops the rest; the first failure is the verdict. */
   refuse(failure: Failure): void {
     this.#verdict ??= failure;
+    this.#forget?.();
+    this.#forget = undefined;
     this.#submission.abandon();
   }
 }

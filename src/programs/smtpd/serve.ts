@@ -148,6 +148,12 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
         startsWithTls,
         queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
         me: settings.me,
+        submission: {
+          idhost: settings.idhost,
+          completes: settings.completeheader === 1,
+          checksFrom: settings.fromcheck === "reject",
+          hidesClient: settings.hideclient === 1,
+        },
         maxHops: settings.maxhops,
         maxHeaderOctets: settings.maxheaderbytes,
         greetingSeconds: service === "smtp" && !rules.mayRelay ? settings.greetingdelay : 0,

@@ -9,6 +9,9 @@ import { parseAuthorities } from "../tls-policy/authorities.ts";
 import { parseTlsRules } from "../tls-policy/rules.ts";
 import type { ControlName, ControlValue, Settings } from "./table.ts";
 
+const rejectOrAccept = (what: string): Outcome<string> =>
+  what === "reject" || what === "accept" ? done(what) : permanent("3.5", `"${what}" is neither reject nor accept`);
+
 /** What more must be right of some control files than their kind: found at `postern config check`, not at the start. */
 const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outcome<unknown> } = {
   relayclients: createNetworks,
@@ -26,8 +29,8 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
     const unknown = names.filter((name) => !knownMechanisms.includes(name.toUpperCase()));
     return unknown.length === 0 ? done(names) : permanent("3.5", `"${unknown.join('", "')}": no such mechanism`);
   },
-  recipientcheck: (what) =>
-    what === "reject" || what === "accept" ? done(what) : permanent("3.5", `"${what}" is neither reject nor accept`),
+  recipientcheck: rejectOrAccept,
+  fromcheck: rejectOrAccept,
   tlsminimum: (version) =>
     version === "1.2" || version === "1.3" ? done(version) : permanent("3.5", `"${version}" is neither 1.2 nor 1.3`),
   overquota: (kind) =>

@@ -166,6 +166,24 @@ export const controls = {
     "0.1",
   ),
   authonport25: row(integer(0, 0, 1, "0 or 1"), ["smtpd"], "1: clients may log in on port 25 too", "0.1"),
+  completeheader: row(
+    integer(1, 0, 1, "0 or 1"),
+    ["smtpd"],
+    "1: mail of those who logged in gets the Date, From and Message-ID that it lacks",
+    "0.1",
+  ),
+  fromcheck: row(
+    line("reject"),
+    ["smtpd"],
+    "`reject`: who logged in writes only addresses into From that it may send as; `accept`: any",
+    "0.1",
+  ),
+  hideclient: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["smtpd"],
+    "1: Received does not tell where mail of those who logged in comes from",
+    "0.1",
+  ),
   qmtplisten: row(
     list(),
     ["supervise"],
@@ -504,7 +522,7 @@ export const controls = {
   ),
   defaultdomain: row(line(fromMe), ["inject"], "added to host names without a dot"),
   defaulthost: row(line(fromMe), ["inject"], "added to addresses without a host"),
-  idhost: row(line(fromMe), ["inject"], "the host of Message-IDs we make"),
+  idhost: row(line(fromMe), ["inject", "smtpd"], "the host of Message-IDs we make"),
   plusdomain: row(line(fromMe), ["inject"], "replaces a + at the end of a host"),
 
   // The log

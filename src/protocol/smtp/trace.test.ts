@@ -20,6 +20,10 @@ test("§17.148 receivedLine() leaves out a name that says nothing", () => {
   assert.equal(receivedLine({ ...trace, helo: "Unknown" }), `Received: from unknown (192.0.2.1)\n${end}`);
 });
 
+test("receivedLine() does not tell what is to be kept secret", () => {
+  assert.equal(receivedLine({ ...trace, helo: "", address: "" }), `Received: from unknown\n${end}`);
+});
+
 test("§17.148 receivedLine() makes every other character a question mark, and is not long", () => {
   const line = receivedLine({ ...trace, helo: `a_b (c)\n\xe4\0${"x".repeat(3_000)}`, address: "2001:db8::1" });
   assert.ok(line.startsWith("Received: from unknown (HELO a?b??c????xxx"));

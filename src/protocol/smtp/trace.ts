@@ -8,7 +8,7 @@ export interface Trace {
   readonly protocol: "SMTP" | `${"ESMTP" | "LMTP" | "UTF8SMTP" | "UTF8LMTP"}${"" | "S"}${"" | "A"}` | "QMTP" | "QMQP";
   /** Of TLS, if there was any: "TLSv1.3" and the cipher, in our library's words. */
   readonly tls?: { readonly protocol: string; readonly cipher: string };
-  /** The client's address as the system writes it. */
+  /** The client's address as the system writes it; "" keeps it secret. */
   readonly address: string;
   /** This server's name. */
   readonly by: string;
@@ -25,7 +25,8 @@ export function receivedLine({ helo, protocol, tls, address, by, nowMs }: Trace)
   const told = helo === "" || helo.toLowerCase() === "unknown" ? "" : ` (HELO ${safe(helo)})`;
   const secured = tls ? ` (${tls.protocol})\n  tls ${tls.cipher}` : "";
   const way = `with ${protocol}${secured}`;
-  return `Received: from unknown${told} (${safe(address)})\n  by ${safe(by)} ${way}; ${formatDate(nowMs)}\n`;
+  const where = address === "" ? "" : ` (${safe(address)})`;
+  return `Received: from unknown${told}${where}\n  by ${safe(by)} ${way}; ${formatDate(nowMs)}\n`;
 }
 
 const safe = (text: string): string => text.slice(0, maxNameOctets).replace(/[^A-Za-z0-9.@%+/=:[\]-]/g, "?");

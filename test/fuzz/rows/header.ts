@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { readAuthors } from "../../../src/protocol/header/authors.ts";
 import { type Completed, completeMessage, type Injection } from "../../../src/protocol/header/complete.ts";
 import { splitMessage } from "../../../src/protocol/header/fields.ts";
+import { createSubmittedHeader } from "../../../src/protocol/header/submitted.ts";
 import { tokenize, writeField, writeToken } from "../../../src/protocol/header/token.ts";
 import type { Row } from "../explore.ts";
 import { mutated, readSeeds } from "../mutate.ts";
@@ -96,4 +98,28 @@ const completion: Row = {
   },
 };
 
-export const headerRows: readonly Row[] = [tokens, parts, completion];
+/** However it is cut, the same; and what goes on lacks nothing, for the reader of fields.ts too. */
+const submitted: Row = {
+  name: "submitted header",
+  cases: 1_500,
+  check(source) {
+    const message = Buffer.from(mutated(source, headers).replaceAll("\r", ""), "latin1");
+    const results = [[message], source.pieces(message)].map((pieces) => {
+      const header = createSubmittedHeader({ date: "Date: d\n", from: "From: f@g\n" });
+      const body = Buffer.concat([...pieces.map((piece) => header.take(piece)), header.end()]);
+      const { authorship } = header;
+      assert.ok(authorship);
+      return { body: body.toString("latin1"), authorship, authors: readAuthors(authorship) };
+    });
+    assert.deepEqual(results[1], results[0]);
+    const [{ body, authorship, authors } = assert.fail()] = results;
+    assert.ok(body.length <= message.length + 22);
+    const names = splitMessage(Buffer.from(body, "latin1")).fields.map(({ name }) => name);
+    assert.ok(names.includes("date") && names.includes("from"));
+    const given = splitMessage(message).fields.filter(({ name }) => name === "from").length;
+    if (!message.toString("latin1").includes("From ")) assert.equal(authorship.fields, given);
+    if (authors.kind === "done") for (const address of authors.value) assert.match(address, /^[^\r\n]+@[^\r\n]+$/);
+  },
+};
+
+export const headerRows: readonly Row[] = [tokens, parts, completion, submitted];
