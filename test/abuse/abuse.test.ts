@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { connect as connectTls } from "node:tls";
 import { countDelivered, disagreements, type Ledger, queueEmpty } from "../support/load.ts";
 import { unlessLong } from "../support/missing.ts";
 import { type Server, startServer } from "../support/server.ts";
@@ -11,6 +12,7 @@ import { SmtpClient } from "../support/smtp-client.ts";
 /** What a program may have at most while it is abused, in MiB; each is far below the limit of its heap. */
 const boundsMiB: Readonly<Record<string, number>> = {
   supervise: 90,
+  directory: 90,
   smtpd: 160,
   qmqpd: 110,
   queue: 160,
@@ -69,7 +71,26 @@ const crumbs =
     }
   };
 
-/** TLS floods belong here when there is TLS: a row each. */
+/** The first of a ClientHello (RFC 8446 §4.1.2), in a record that says it has 512 octets. */
+const halfHello = `\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03${"r".repeat(32)}`;
+
+/** As far as `secureConnect`, and away. */
+const handshake: Abuse = async (socket) => {
+  const secured = connectTls({ socket, rejectUnauthorized: false });
+  secured.on("error", () => {});
+  const { promise, resolve } = Promise.withResolvers<void>();
+  for (const event of ["secureConnect", "close"]) secured.once(event, resolve);
+  await promise;
+};
+
+/** What the port with TLS from the start gets to bear. */
+const tlsAbuses: readonly { name: string; abuse: Abuse }[] = [
+  { name: "handshakes, one after the other", abuse: handshake },
+  { name: "clients that stop within the handshake", abuse: drip("", halfHello) },
+  { name: "a handshake octet by octet", abuse: drip("r", halfHello) },
+  { name: "no TLS where TLS begins", abuse: repeat(endless) },
+];
+
 const abuses: readonly { name: string; abuse: Abuse }[] = [
   { name: "slow-loris at the first command", abuse: drip("EHLO never.ends") },
   { name: "slow-loris in a transaction", abuse: drip("RCPT TO:<", "MAIL FROM:<a@b.test>\r\n") },
@@ -140,6 +161,11 @@ test("while a server is abused, a well-behaved client's mail keeps flowing", asy
   for (const [n, { name, abuse }] of abuses.entries()) {
     for (const addresses of unlessLong() ? [n % 2 === 0 ? 1 : sockets] : [1, sockets]) {
       await endure(`${name}, from ${addresses} addresses`, { port: server.smtpPort, addresses }, abuse);
+    }
+  }
+  for (const [n, { name, abuse }] of tlsAbuses.entries()) {
+    for (const addresses of unlessLong() ? [n % 2 === 0 ? sockets : 1] : [1, sockets]) {
+      await endure(`${name}, from ${addresses} addresses`, { port: server.smtpsPort, addresses }, abuse);
     }
   }
   const path = join(server.root, "run/submission/qmqp");
