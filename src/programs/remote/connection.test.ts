@@ -56,6 +56,8 @@ const talk: Row[] = [
       ["RCPT", "421 no", `Z0.0 ${disliked("421 no")}Giving up on 127.0.0.2.\n`],
       ["DATA", "554 no", `D0.0 127.0.0.2 failed on DATA command.\n${said("554 no")}`],
       ["DATA", "451 no", `Z0.0 127.0.0.2 failed on DATA command.\n${said("451 no")}`],
+      ["DATA", "354 go\r\n250 taken", died("a reply came that nothing asked for: 250 taken")],
+      ["EHLO", "250 hi\r\nwhat", died("the peer does not speak SMTP")],
       ["DATA", "250 ok", `Z5.0 127.0.0.2 failed on DATA command.\n${said("250 ok")}`],
       [
         "end",

@@ -58,6 +58,8 @@ const waitsMs: Readonly<Record<Step, number>> = {
   nothing: 0,
 };
 const quitMs = 5_000;
+/** It is our turn: what the peer has said already beyond that cannot answer what we have yet to say, in clear or by TLS. */
+const speaks: ReadonlySet<ClientAction["kind"]> = new Set(["send", "body", "start TLS"]);
 /** So many messages a connection carries at most. */
 const mostTransactions = 100;
 
@@ -229,11 +231,13 @@ export class Connection implements Watched {
   }
 
   #onData(chunk: Buffer): void {
-    for (const reply of this.#read(chunk)) {
+    const replies = this.#read(chunk);
+    for (const [at, reply] of replies.entries()) {
       if (this.#phase === "closed") return;
       this.#answered = true;
-      const isSound = reply !== "broken" && this.#phase === "talking"; // nothing in clear may follow the reply to STARTTLS
-      this.#act(isSound ? this.#client.onReply(reply) : this.#client.lost("the peer does not speak SMTP"));
+      const action = this.#client.onReply(reply);
+      const next = replies[at + 1];
+      this.#act(next && speaks.has(action.kind) ? this.#client.onUnasked(next) : action);
     }
   }
 

@@ -143,6 +143,15 @@ const cases: Case[] = [
     ],
   },
   {
+    name: "does not go on with a peer that wants more than an empty message",
+    steps: [
+      ...pipelined,
+      ["begin", `${piped}${rcpt}DATA\r\n`],
+      ["250 ok\r\n550 no\r\n354 go", "wait, wait, .\r\n"],
+      ["354 more", `finished: D0.0 ${disliked("550 no")}Giving up on ${ip}.\n`],
+    ],
+  },
+  {
     name: "takes the refusal of DATA for what follows from no recipients",
     steps: [
       ...pipelined,
@@ -342,6 +351,17 @@ const cases: Case[] = [
         ["250-hi\r\n250 STARTTLS", "STARTTLS\r\n"],
         ["220 go", "start TLS"],
         [`${event}`, event === "lost" ? "no TLS: gone" : "no TLS: a reply came that nothing asked for: 500 what"],
+      ],
+    }),
+  ),
+  ...["250 ok", "354 go"].map(
+    (reply): Case => ({
+      name: `says nothing in clear to a peer that grants STARTTLS by ${reply}`,
+      options: { tls: "may" },
+      steps: [
+        ["220 hi", "EHLO me"],
+        ["250-hi\r\n250 STARTTLS", "STARTTLS\r\n"],
+        [reply, `no TLS: answered STARTTLS with ${reply}`],
       ],
     }),
   ),

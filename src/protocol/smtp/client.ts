@@ -67,6 +67,8 @@ export interface ClientOptions {
 const wait: ClientAction = { kind: "wait" };
 const send = (text: string): ClientAction => ({ kind: "send", text });
 const isSuccess = (reply: Reply) => reply.code < 300;
+/** After the end of the data: it closes, or waits for yet more data, and would take our commands for that. */
+const endsAll = ({ code }: Reply) => code === 421 || (code >= 300 && code < 400);
 
 /**
  * The client's side of one SMTP connection (RFC 5321 §3, §4), without the connection: replies in, actions
@@ -121,8 +123,9 @@ export class SmtpClient {
     return this.#extensions.limits;
   }
 
-  onReply(reply: Reply): ClientAction {
+  onReply(reply: Reply | "broken"): ClientAction {
     const state = this.#state;
+    if (reply === "broken") return this.onUnasked(reply);
     switch (state.at) {
       case "greeting":
         if (reply.code !== 220) return this.#unusable(reply, "greeting failed");
@@ -135,9 +138,13 @@ export class SmtpClient {
         return isSuccess(reply) ? this.#afterTls() : this.#unusable(reply, "my name was rejected");
       case "STARTTLS":
         if (reply.code === 421) return this.#unusable(reply, "STARTTLS was rejected");
-        if (reply.code !== 220) return this.#afterTls(`its answer to STARTTLS was ${quoteReply(reply).trimEnd()}`);
-        this.#state = { at: "TLS" };
-        return { kind: "start TLS" };
+        if (reply.code === 220) {
+          this.#state = { at: "TLS" };
+          return { kind: "start TLS" };
+        }
+        // Granted, but not by the word for it: it may wait for the handshake, and what we say in clear would be that.
+        if (reply.code < 400) return this.lost(`answered STARTTLS with ${quoteReply(reply).trimEnd()}`);
+        return this.#afterTls(`its answer to STARTTLS was ${quoteReply(reply).trimEnd()}`);
       case "AUTH":
         return this.#onLoginReply(state.left, reply);
       case "commands":
@@ -147,14 +154,20 @@ export class SmtpClient {
       case "end of data":
         return this.#onEndReply(state.progress, reply);
       case "end of nothing":
-        return this.#finish(state.progress, this.#endFate(reply), reply.code !== 421);
+        return this.#finish(state.progress, this.#endFate(reply), !endsAll(reply));
       case "TLS":
       case "ready":
       case "over":
-        return this.lost(`a reply came that nothing asked for: ${quoteReply(reply).trimEnd()}`);
+        return this.onUnasked(reply);
       default:
         return state satisfies never;
     }
+  }
+
+  /** A reply was there before what it would answer: which of the next ones answers what cannot be known any more. */
+  onUnasked(reply: Reply | "broken"): ClientAction {
+    if (reply === "broken") return this.lost("the peer does not speak SMTP");
+    return this.lost(`a reply came that nothing asked for: ${quoteReply(reply).trimEnd()}`);
   }
 
   /** The handshake succeeded: what was said in clear does not count. */
@@ -325,10 +338,10 @@ export class SmtpClient {
   #onEndReply(progress: Progress, reply: Reply): ClientAction {
     const fate = this.#endFate(reply);
     if (this.#options.protocol === "SMTP") {
-      return this.#finish(progress, fate, reply.code !== 421 && reply.code !== 354);
+      return this.#finish(progress, fate, !endsAll(reply));
     }
     progress.fates[progress.fates.indexOf(undefined)] = fate;
-    if (reply.code === 421 || reply.code === 354) return this.lost(`Remote host said: ${quoteReply(reply).trimEnd()}`);
+    if (endsAll(reply)) return this.lost(`Remote host said: ${quoteReply(reply).trimEnd()}`);
     return isDecided(progress) ? this.#finish(progress, fate, true) : wait;
   }
 
