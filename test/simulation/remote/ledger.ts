@@ -1,15 +1,14 @@
 import { Buffer } from "node:buffer";
 
-/** What became of one recipient, by those who must know: the peers, and DNS. */
+/** What became of one recipient, by what the client was told of it. */
 export interface Truth {
   readonly forwardPath: string;
-  /** Reasons to give it up: a peer said 5xx of it. */
+  /** Reasons to give it up: the client heard 5xx of it. */
   refusals: number;
-  /** What a peer's reply to its RCPT said and the client heard, where MAIL had been taken. */
+  /** What the client heard for its RCPT, where MAIL had been taken. */
   heardRcpt: number;
-  /** Peers that have the whole message, those of them that took it, and those whose word for that was heard. */
+  /** How often the client has sent the whole message, and how often it heard that it was taken. */
   dots: number;
-  taken: number;
   heardTaken: number;
   reports: string[];
 }

@@ -10,6 +10,8 @@ for (const [name, mutant] of mutants) {
     for (let seed = 1; seed <= maxSeeds; seed++) {
       const { violation } = await simulate(seed, { steps: 60, without: new Set(), mutant });
       if (violation === undefined) continue;
+      const healthy = await simulate(seed, { steps: 60, without: new Set() });
+      assert.equal(healthy.violation, undefined, "this is found without the fault too");
       t.diagnostic(`seed ${seed}: ${violation}`);
       return;
     }

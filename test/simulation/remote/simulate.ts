@@ -20,7 +20,7 @@ import { Random } from "../random.ts";
 import { Timeline } from "../timeline.ts";
 import { encode, type Given, Ledger } from "./ledger.ts";
 import type { Mutant } from "./mutants.ts";
-import { type Manners, type Move, moves } from "./peer.ts";
+import { type Manners, type Move, moves, unknown } from "./peer.ts";
 import type { SimulatedWire } from "./wire.ts";
 import { domains, hostsOf, simulatedDns, simulatedNetwork, type Weather } from "./world.ts";
 
@@ -212,8 +212,8 @@ class Simulation {
     const stream = ++this.deliveries;
     const domain = this.#random.pick(domains);
     const truths = Array.from({ length: this.#random.pick([1, 1, 3, 20]) }, (_, at) => ({
-      forwardPath: `r${stream}-${at}@${domain}`,
-      ...{ refusals: 0, heardRcpt: 0, dots: 0, taken: 0, heardTaken: 0, reports: [] },
+      forwardPath: `${this.#random.chance(0.1) ? unknown : "r"}${stream}-${at}@${domain}`,
+      ...{ refusals: 0, heardRcpt: 0, dots: 0, heardTaken: 0, reports: [] },
     }));
     const body = this.#body(stream);
     const reversePath = `s${stream}@us.example`;

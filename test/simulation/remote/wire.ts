@@ -10,12 +10,19 @@ export interface Ears {
   onGone(): void;
 }
 
+/** Sits at the client's end of a connection: what it says and hears, as it does. */
+export interface Witness {
+  onSent(octets: Buffer): void;
+  onHeard(octets: Buffer): void;
+}
+
 /** Each octet arrives later than the one before. */
 const tinyMs = 0.001;
 
 /** One connection: the client's end is a stream, the peer's end are methods. Octets take `latencyMs` each way. */
 export class SimulatedWire extends Duplex implements Wire {
   ears: Ears | undefined;
+  witness: Witness | undefined;
   /** The peer takes nothing: what is sent waits. */
   isStalled = false;
   readonly #timeline: Timeline;
@@ -41,8 +48,24 @@ export class SimulatedWire extends Duplex implements Wire {
 
   override _read(): void {}
 
+  override write(chunk: Buffer | string): boolean {
+    return super.write(this.leaving(chunk));
+  }
+
+  /** What the client says, as a mutant would have it. */
+  leaving(chunk: Buffer | string): Buffer {
+    const octets = this.#changed.sends(typeof chunk === "string" ? Buffer.from(chunk, "latin1") : chunk);
+    this.witness?.onSent(octets);
+    return octets;
+  }
+
+  /** What the client has said already goes out. */
+  pass(octets: Buffer, taken: (error?: Error | null) => void): void {
+    super.write(octets, taken);
+  }
+
   override _write(chunk: Buffer, _: string, taken: () => void): void {
-    const octets = this.#changed.sends(Buffer.from(chunk));
+    const octets = Buffer.from(chunk);
     this.#out(() => {
       if (this.destroyed) return;
       this.ears?.onOctets(octets);
@@ -73,12 +96,11 @@ export class SimulatedWire extends Duplex implements Wire {
     this.#waiting = undefined;
   }
 
-  /** The peer sends; `arrived` is called when the client has it. */
-  say(octets: Buffer, arrived: () => void = () => {}): void {
-    const heard = this.#changed.hears(octets);
+  /** The peer sends. */
+  say(octets: Buffer): void {
     this.#in(() => {
-      arrived();
-      this.push(heard);
+      this.witness?.onHeard(octets);
+      this.push(this.#changed.hears(octets));
     });
   }
 

@@ -4,6 +4,7 @@ import type { Exchange } from "../../../src/protocol/mx/choose.ts";
 import type { Answer, Dns } from "../../../src/services/dns/dns.ts";
 import type { Random } from "../random.ts";
 import type { Life, Timeline } from "../timeline.ts";
+import { Judge } from "./judge.ts";
 import type { Ledger } from "./ledger.ts";
 import { type Manners, Peer } from "./peer.ts";
 import { SimulatedWire } from "./wire.ts";
@@ -66,7 +67,7 @@ export function simulatedDns({ random, timeline, life, ledger, happens }: Weathe
 /** All servers there are. `open` are the connections that are. */
 export function simulatedNetwork(weather: Weather, open: Set<SimulatedWire>): Network {
   const { random, timeline, life, ledger, changed, silenceMs, happens, mannersOf } = weather;
-  const peers = new WeakMap<Wire, Peer>();
+  const ends = new WeakMap<Wire, { readonly peer: Peer; readonly judge: Judge }>();
   const wireTo = (): SimulatedWire => {
     const wire = new SimulatedWire(timeline, life, 1 + random.below(100), changed);
     open.add(wire);
@@ -82,17 +83,19 @@ export function simulatedNetwork(weather: Weather, open: Set<SimulatedWire>): Ne
         return wire;
       }
       wire.established("connect");
-      const manners = mannersOf(address);
-      const peer = new Peer(wire, address, { timeline, ledger, manners, silenceMs });
-      peers.set(wire, peer);
+      const judge = new Judge(wire, address, { timeline, ledger, silenceMs });
+      wire.witness = judge;
+      ends.set(wire, { peer: new Peer(wire, timeline, mannersOf(address)), judge });
       return wire;
     },
     async secure(plain) {
-      const peer = peers.get(plain);
+      const end = ends.get(plain);
       const wire = plain as SimulatedWire;
       const secured = new SecuredWire(wire);
       timeline.after(20, life, () => {
-        if (!wire.destroyed && peer?.secured()) secured.emit("secureConnect");
+        if (wire.destroyed || !end?.peer.secured()) return;
+        end.judge.secured();
+        secured.emit("secureConnect");
       });
       return secured;
     },
@@ -114,8 +117,11 @@ class SecuredWire extends Duplex implements SecureWire {
 
   fault(): undefined {}
   override _read(): void {}
+  override write(chunk: Buffer | string): boolean {
+    return super.write(this.#plain.leaving(chunk));
+  }
   override _write(chunk: Buffer, _: string, taken: (error?: Error | null) => void): void {
-    this.#plain.write(chunk, taken);
+    this.#plain.pass(chunk, taken);
   }
   override _final(taken: () => void): void {
     this.#plain.end(taken);
