@@ -64,8 +64,8 @@ const holes: readonly Hole[] = [
   {
     name: "deliver may connect",
     file: table,
-    from: 'account: "recipient",\n    network: "none",',
-    to: 'account: "recipient",\n    network: "connect",',
+    from: 'deliver: {\n    ...confined,\n    account: "recipient",\n    network: "none",',
+    to: 'deliver: {\n    ...confined,\n    account: "recipient",\n    network: "connect",',
     pass: "native",
     users: "one",
     lets: "connect by TCP",
