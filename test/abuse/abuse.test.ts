@@ -18,7 +18,6 @@ const boundsMiB: Readonly<Record<string, number>> = {
   queue: 160,
   local: 90,
   deliver: 90,
-  directory: 90,
   remote: 90,
   logger: 90,
 };
