@@ -23,10 +23,16 @@ export interface Lane {
   blockedUntilMs: number;
   /** Counts changes of fortune: a delivery started before the last one says nothing new. */
   epoch: number;
-  /** The turn in which it stands, of those of its channel. */
-  inTurn: Fifo<Lane> | undefined;
+  /** Where it stands, in one of the turns of its channel. */
+  place: Place | undefined;
   /** The last answer said that it makes the reverse-paths of VERP itself. */
   expandsVerp: boolean;
+}
+
+/** A lane in a turn. What is no longer the lane's own is passed over: it would be there twice. */
+export interface Place {
+  readonly lane: Lane;
+  readonly turn: Fifo<Place>;
 }
 
 const firstBlockMs = 60_000;
@@ -45,7 +51,7 @@ export const createLane = (channel: ChannelName, destination: string): Lane => (
   failures: 0,
   blockedUntilMs: 0,
   epoch: 0,
-  inTurn: undefined,
+  place: undefined,
   expandsVerp: false,
 });
 

@@ -238,6 +238,22 @@ test("Scheduler serves destinations with urgent mail first, three times of four"
   assert.equal(order(s, [...plain, ...urgent]), "44404440440000000");
 });
 
+test("Scheduler gives a destination one turn, however often urgent mail for it came in between", () => {
+  const s = scheduler({ remote: 1 });
+  let [running] = starts(s.step({ kind: "claimed", jobs: ["a", "b"].flatMap((name) => separate(name, 20)) }, 0));
+  const next = (): string => {
+    assert.ok(running);
+    [running] = starts(s.step(ended(running), 1));
+    return running?.destination ?? "";
+  };
+  for (let step = 0; step < 12; step++) {
+    if (step % 2 === 0) s.step({ kind: "claimed", jobs: prioritised("a", 1, 9) }, 0);
+    next();
+  }
+  const turns = Array.from({ length: 10 }, next).join("");
+  assert.match(turns, /^(ab){5}$|^(ba){5}$/);
+});
+
 test("Scheduler forgets what is dropped", () => {
   const s = scheduler({ remote: 1, destination: 1 });
   const [one, two, three] = [jobs(["a"]), jobs(["a", "b"]), jobs(["a"])];

@@ -1,5 +1,5 @@
 import { Fifo } from "./fifo.ts";
-import { addBack, addJob, blockMs, createLane, dropJobs, isUrgent, type Lane, takeJobs } from "./lane.ts";
+import { addBack, addJob, blockMs, createLane, dropJobs, isUrgent, type Lane, type Place, takeJobs } from "./lane.ts";
 
 export type ChannelName = "local" | "remote";
 
@@ -92,9 +92,9 @@ export interface Delivery {
 interface ChannelState {
   readonly lanes: Map<string, Lane>;
   /** Lanes that may start a delivery: they take turns, those in trouble and those with urgent mail among themselves. */
-  readonly turn: Fifo<Lane>;
-  readonly trials: Fifo<Lane>;
-  readonly urgent: Fifo<Lane>;
+  readonly turn: Fifo<Place>;
+  readonly trials: Fifo<Place>;
+  readonly urgent: Fifo<Place>;
   /** The last delivery that started was a trial. */
   wasTrial: boolean;
   /** How many urgent ones in a row started before others. */
@@ -295,9 +295,9 @@ export class Scheduler {
 
   #queue(state: ChannelState, lane: Lane): void {
     const turn = turnOf(state, lane);
-    if (lane.inTurn === turn || !this.#mayStart(lane)) return;
-    lane.inTurn = turn; // where it stood before, it is passed over
-    turn.push(lane);
+    if (lane.place?.turn === turn || !this.#mayStart(lane)) return;
+    lane.place = { lane, turn }; // where it stood before, it is passed over
+    turn.push(lane.place);
   }
 
   /**
@@ -318,10 +318,11 @@ export class Scheduler {
     return undefined;
   }
 
-  #first(state: ChannelState, turn: Fifo<Lane>): Lane | undefined {
-    for (let lane = turn.shift(); lane; lane = turn.shift()) {
-      if (lane.inTurn !== turn) continue;
-      lane.inTurn = undefined;
+  #first(state: ChannelState, turn: Fifo<Place>): Lane | undefined {
+    for (let place = turn.shift(); place; place = turn.shift()) {
+      const { lane } = place;
+      if (lane.place !== place) continue;
+      lane.place = undefined;
       if (turnOf(state, lane) !== turn) this.#queue(state, lane);
       else if (this.#mayStart(lane)) return lane;
     }
@@ -366,7 +367,7 @@ const channelState = (limit: number): ChannelState => ({
   present: false,
 });
 
-const turnOf = (state: ChannelState, lane: Lane): Fifo<Lane> =>
+const turnOf = (state: ChannelState, lane: Lane): Fifo<Place> =>
   lane.failures > 0 ? state.trials : isUrgent(lane) ? state.urgent : state.turn;
 
 const isFull = (lane: Lane, channelClaimed: number): boolean =>
