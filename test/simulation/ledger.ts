@@ -53,7 +53,7 @@ export interface Message {
   readonly hasOptions: boolean;
   /** Its delay was reported. */
   warned: boolean;
-  /** When the last attempt began that was put off. */
+  /** When the latest attempt began that was put off; results come in any order. */
   deferredMs: number;
   /** Since when (steady) who asked is to be told of its delay. */
   lateSinceMs: number | undefined;

@@ -402,8 +402,9 @@ export class Oracle {
   #checkDelay({ message, notify }: Recipient, heard: Heard | undefined, isUnsure: boolean): void {
     const { id, reversePath, bornMs, lateSinceMs } = message;
     const { steadyMs } = this.#now();
-    message.deferredMs = heard?.startedMs ?? 0;
-    const isLate = message.deferredMs - bornMs >= delayMs(notify, this.settings.delaywarning) && !isUnsure;
+    const startedMs = heard?.startedMs ?? 0;
+    message.deferredMs = Math.max(message.deferredMs, startedMs);
+    const isLate = startedMs - bornMs >= delayMs(notify, this.settings.delaywarning) && !isUnsure;
     const isNobody = reversePath === "" || reversePath === "#@[]" || this.deletable.has(id);
     if (!isLate || isNobody || message.warned) return;
     message.lateSinceMs ??= steadyMs;

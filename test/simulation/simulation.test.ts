@@ -80,6 +80,32 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     keeps: faults,
     bug: "left the mail of a destination on disk that was no longer left alone",
   },
+  {
+    seed: 1_225,
+    steps: 49,
+    keeps: ["power", "restart", "jump", "operator", "reload", "down", "dns", "hang", "defer", "reject", "silence"],
+    bug: "gives a destination one more turn for each urgent mail, while others wait",
+  },
+  {
+    seed: 2_000_222,
+    steps: 4,
+    keeps: [
+      "crash",
+      "power",
+      "broken",
+      "reads",
+      "jump",
+      "down",
+      "dns",
+      "hang",
+      "defer",
+      "reject",
+      "breakOff",
+      "large",
+      "silence",
+    ],
+    bug: "is blamed for a report of delay when an earlier attempt ends in the same batch",
+  },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {
