@@ -80,7 +80,8 @@ export async function learnCells(stage: Stage, program: Writer): Promise<Cell[]>
   const counts = new Map<string, number>();
   const positions = new Map<string, number[]>();
   for (const line of lines) {
-    const call = /^(\w+)\(/.exec(line)?.[1] ?? "";
+    const call = /^(\w+)\(/.exec(line)?.[1];
+    if (call === undefined) continue; // the end of a call that was interrupted
     const at = (counts.get(call) ?? 0) + 1;
     counts.set(call, at);
     if (line.includes(`${stage.server.root}/`)) positions.set(call, [...(positions.get(call) ?? []), at]);

@@ -1,9 +1,9 @@
 /** Dead buffers may come to so much before V8 is asked to look for them. */
-const mostOctets = 4_194_304;
+const mostOctets = 2_097_152;
 /** Only what comes in bulk counts: V8 keeps up with the rest, and looking costs time. */
 const leastOctets = 16_384;
 /** Every so many times also for those that have lived a while, as buffers that wait for a slow peer do. */
-const thoroughTimes = 4;
+const thoroughTimes = 2;
 
 /**
  * Returns a function to be told of all octets that were read or made to be sent. V8 by itself lets 64 MiB of dead buffers stand, in every
