@@ -491,9 +491,16 @@ export class Oracle {
     for (const id of ids) {
       const message = this.messages.get(id);
       const isGone = !message || message.ended || message.held;
-      const isEnding = message?.recipients.values().every(({ state, heard }) => state !== "queued" || heard);
+      const isEnding = message?.recipients.values().every((recipient) => this.#isEnding(recipient));
       this.expect(isGone || isEnding === true, () => `message ${id} is called deleted, and waits`);
     }
+  }
+
+  /** Done, or about to be written down as done: also without a delivery, when it is too old and out of reach. */
+  #isEnding({ state, heard, message, channel, destination }: Recipient): boolean {
+    const isOld = this.#now().wallMs - message.bornMs > this.settings.queuelifetime * 1_000;
+    const isGivenUp = isOld && this.fortunes.mayBeInTrouble(keyOf(channel, destination));
+    return state !== "queued" || heard !== undefined || isGivenUp;
   }
 
   #hold(id: number, held: boolean): void {

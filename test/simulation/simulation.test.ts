@@ -84,7 +84,7 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     seed: 1_225,
     steps: 49,
     keeps: ["power", "restart", "jump", "operator", "reload", "down", "dns", "hang", "defer", "reject", "silence"],
-    bug: "gives a destination one more turn for each urgent mail, while others wait",
+    bug: "gave a destination one more turn for each urgent mail, while others waited",
   },
   {
     seed: 2_000_222,
@@ -104,7 +104,26 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
       "large",
       "silence",
     ],
-    bug: "is blamed for a report of delay when an earlier attempt ends in the same batch",
+    bug: "was blamed for a report of delay when an earlier attempt ended in the same batch",
+  },
+  {
+    seed: 1_385,
+    steps: 38,
+    keeps: [
+      "crash",
+      "power",
+      "break",
+      "full",
+      "operator",
+      "reload",
+      "down",
+      "dns",
+      "lie",
+      "reject",
+      "breakOff",
+      "large",
+    ],
+    bug: "was blamed for calling a message deleted that just ended, out of reach for too long",
   },
 ];
 for (const { seed, steps, keeps, bug } of found) {
