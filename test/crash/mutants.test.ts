@@ -206,7 +206,7 @@ const rows: readonly Row[] = [
     name: "forwarded once: the forward is committed apart from the result",
     moment: "delivered",
     crash: ["queue"],
-    crashes: 2,
+    crashes: 5,
     exits: ["forward"],
     fault: {
       file: "programs/queue/settle.js",
