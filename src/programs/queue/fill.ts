@@ -38,9 +38,7 @@ export class Filler {
     core.roomCame = (channel) => this.poke(channel);
     core.waits = (channel, dueMs) => this.waits(channel, dueMs);
     core.claimsEnd = () => Promise.all(this.#claims);
-    core.blocked = (channel, destination) => {
-      if (core.trustsAges) void this.#endOverdue(channel, destination);
-    };
+    core.blocked = (channel, destination) => void this.#endOverdue(channel, destination);
   }
 
   /** Something of that channel waits on disk, or may, from then on. */
@@ -165,6 +163,7 @@ export class Filler {
 
   async #endSome(channel: ChannelName, destination: string): Promise<number> {
     const { storage, clock, settings } = this.#core;
+    if (!this.#core.trustsAges) return 0; // the clock may have been set since
     const nowMs = clock.wallMs();
     const arrivedBeforeMs = nowMs - settings.queuelifetime * 1_000;
     const overdue = { channel, destination, nowMs, arrivedBeforeMs, limit: claimRecipients };
