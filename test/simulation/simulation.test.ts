@@ -125,6 +125,13 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     ],
     bug: "was blamed for calling a message deleted that just ended, out of reach for too long",
   },
+  {
+    seed: 3_370,
+    steps: 61,
+    keeps: ["crash", "restart", "break", "jump", "operator", "down", "lie", "defer", "reject", "breakOff", "silence"],
+    bug: "gave up what was young when the clock was set while it looked for what is old",
+  },
+  { seed: 3_370, steps: 100, keeps: faults, bug: "delivered what was held between the disk and its memory" },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

@@ -18,6 +18,8 @@ export class Actions {
   async apply(action: Action, messages: readonly ListedMessage[]): Promise<void> {
     // What was claimed before it was held must not be released while it is on its way: it would be claimed twice.
     if (action === "release") await this.#core.claimsEnd();
+    // What is on disk already and not in memory yet comes there first: it would be delivered after it was held.
+    if (action === "hold") await this.#core.committer.flushed();
     for (const message of messages) {
       if (action === "retry") this.#retry(message);
       else if (action === "hold") this.#hold(message);
