@@ -42,8 +42,9 @@ export type FarOrder =
 
 export type FarWord =
   | { readonly say: "begun" }
+  | { readonly say: "healed"; readonly address: string }
   | { readonly say: "taken"; readonly at: string; readonly forwardPaths: readonly string[]; readonly octets: number }
-  /** A client's last reply; "" when the connection ended before. */
+  /** What a client heard after its message, or of what was refused before; "" when the connection ended without. */
   | { readonly say: "sent"; readonly from: string; readonly forwardPath: string; readonly reply: string };
 
 const say = (word: FarWord): void => console.log(JSON.stringify(word));
@@ -133,7 +134,7 @@ function send({ from, port, forwardPath, octets, at, fault }: FarOrder & { order
   ];
   meet("before");
   const socket = connect({ host: "10.99.0.1", port, localAddress: from });
-  let reply = "";
+  let verdict = "";
   let step = 0;
   const next = (): void => {
     const [point, text] = steps[step++] ?? [undefined, ""];
@@ -147,15 +148,15 @@ function send({ from, port, forwardPath, octets, at, fault }: FarOrder & { order
       socket.write(text, "latin1", next);
     });
   };
-  let written = 0;
   socket.on("data", (chunk) => {
-    reply = chunk.toString("latin1");
+    const reply = chunk.toString("latin1");
     if (!/^\d{3} .*\r\n$/m.test(reply)) return;
+    const isVerdict = steps[step - 1]?.[0] === "end" || /^[45]/.test(reply);
+    if (isVerdict && verdict === "") verdict = reply.trim();
     next();
-    written++;
   });
   socket.on("error", () => {});
-  socket.on("close", () => say({ say: "sent", from, forwardPath, reply: written === 0 ? "" : reply.trim() }));
+  socket.on("close", () => say({ say: "sent", from, forwardPath, reply: verdict }));
 }
 
 function obey(order: FarOrder, rules: Map<string, DnsRule>): void {
@@ -182,6 +183,7 @@ function obey(order: FarOrder, rules: Map<string, DnsRule>): void {
       return;
     case "heal":
       heal(order.address);
+      say({ say: "healed", address: order.address });
       return;
     case "send":
       send(order);

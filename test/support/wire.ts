@@ -58,6 +58,7 @@ export class Far implements AsyncDisposable {
   readonly taken: Taken[] = [];
   readonly sent: Sent[] = [];
   readonly #process: ChildProcess;
+  readonly #healed = new Map<string, () => void>();
 
   private constructor(process: ChildProcess) {
     this.#process = process;
@@ -72,6 +73,7 @@ export class Far implements AsyncDisposable {
     createInterface({ input: child.stdout }).on("line", (line) => {
       const word = JSON.parse(line) as FarWord;
       if (word.say === "begun") begun.resolve();
+      else if (word.say === "healed") far.#healed.get(word.address)?.();
       else if (word.say === "taken") far.taken.push(word);
       else far.sent.push(word);
     });
@@ -81,6 +83,14 @@ export class Far implements AsyncDisposable {
 
   order(order: FarOrder): void {
     this.#process.stdin?.write(`${JSON.stringify(order)}\n`);
+  }
+
+  /** Takes the fault of an address away; resolves when it is gone. */
+  async heal(address: string): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#healed.set(address, resolve);
+    this.order({ order: "heal", address });
+    await promise;
   }
 
   takenFor(forwardPath: string): number {
