@@ -132,6 +132,7 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     bug: "gave up what was young when the clock was set while it looked for what is old",
   },
   { seed: 3_370, steps: 100, keeps: faults, bug: "delivered what was held between the disk and its memory" },
+  { seed: 3_811, steps: 100, keeps: faults, bug: "waited for ten years after a clock was wrong for some seconds" },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

@@ -46,6 +46,7 @@ export class Core {
   start: (delivery: Delivery) => void = () => {};
   /** Set by who claims: something waits on disk until then; the window has room; a destination was blocked. */
   waits: (channel: ChannelName, dueMs: number) => void = () => {};
+  clockIsOff: () => void = () => {};
   roomCame: (channel: ChannelName) => void = () => {};
   blocked: (channel: ChannelName, destination: string) => void = () => {};
   /** Set by who claims: resolves when all that was claimed so far is in memory. */

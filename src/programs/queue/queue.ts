@@ -99,6 +99,7 @@ class Watch {
   }
 
   begin(): void {
+    this.#core.clockIsOff = () => this.#look();
     this.#clamp(); // always: the last time written down is no older than ten minutes, which is long enough for a jump
     this.#filler.lookAgain();
     this.#look();
@@ -122,6 +123,7 @@ class Watch {
       this.#writtenMs = steadyMs;
       committer.require([{ kind: "clock", nowMs: wallMs }]);
     }
+    this.#cancel();
     this.#cancel = clock.after(watchMs, () => this.#look());
   }
 

@@ -77,6 +77,8 @@ export class Settler {
     header?: Uint8Array,
   ): void {
     if (results.length === 0) return;
+    // Seen now, a jump is also seen when it goes back: no wait that is written down meanwhile outlasts it.
+    if (!this.#core.trustsAges) this.#core.clockIsOff();
     const settlement = newSettlement();
     const startedMs = Math.min(beganMs, this.#core.clock.wallMs());
     const { queuelifetime } = this.#core.settings;
