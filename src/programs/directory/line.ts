@@ -6,7 +6,7 @@ export interface Line<Answer> {
   answer(stream: number, value: Answer): undefined | "broken";
   /** The peer is there. */
   open(send: (frame: Buffer) => void): void;
-  /** The peer is gone, and with it what was asked. */
+  /** The peer is gone. What was asked is asked again: a restart of it is to be invisible. */
   close(): void;
 }
 
@@ -43,7 +43,7 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
 
   return {
     ask(encode) {
-      if (!send || waiting.size >= maxWaiting) return Promise.resolve(none);
+      if (waiting.size >= maxWaiting) return Promise.resolve(none);
       const { promise, resolve } = Promise.withResolvers<Answer>();
       const question: Question<Answer> = {
         encode,
@@ -74,7 +74,7 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
     },
     close() {
       send = undefined;
-      for (const { answer } of asked.values()) answer(none);
+      for (const question of asked.values()) waiting.add(question);
       asked.clear();
     },
   };
