@@ -1,6 +1,7 @@
 /** A load from every entrance to every exit, crashes in the middle of it, and the count at the end. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { writeAccounts } from "../support/accounts.ts";
 import { seeded } from "../support/seeded.ts";
 import {
   freePort,
@@ -15,7 +16,8 @@ import { largeFrom } from "./bodies.ts";
 import { type Answer, judge, type Outage, type Sent, type Verdict } from "./ledger.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { startReader } from "./reader.ts";
-import { type Entrance, type Exit, entrances, exitFiles, exits, readPlaces, textOf } from "./table.ts";
+import { account, type Exit, entrances, exitFiles, exits, readPlaces, textOf } from "./table.ts";
+import type { Entrance } from "./ways.ts";
 
 /**
  * What is "orderly" excuses no repetition. At a "lying" one a flush may be under way that the kernel reports as done and
@@ -70,8 +72,11 @@ export async function runPlan(plan: Plan): Promise<Result> {
       end: () => void sinkMs.push(Date.now()),
     },
   });
+  const folder = plan.options?.folder ?? temporaryFolder();
+  await writeAccounts(folder, [account]);
   const first = await startServer({
     ...plan.options,
+    folder,
     control: {
       smtproutes: `:127.0.0.1:${sink.port}\n`,
       timeoutsmtpd: "60\n",

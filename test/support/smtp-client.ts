@@ -1,15 +1,20 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 
 /** A plain SMTP client that shows each reply; it knows nothing it need not know. */
 export class SmtpClient {
-  readonly #socket: Socket;
+  #socket: Socket;
   #received = "";
   #ended = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
+    this.#listen(socket);
+  }
+
+  #listen(socket: Socket): void {
     socket.on("data", (chunk: Buffer) => {
       this.#received += chunk.toString("latin1");
     });
@@ -45,9 +50,20 @@ export class SmtpClient {
     this.#socket.write(typeof octets === "string" ? Buffer.from(octets, "latin1") : octets);
   }
 
+  /** Speaks TLS from here on, with whoever it is; false when there is no understanding. */
+  async secure(): Promise<boolean> {
+    this.#socket.removeAllListeners();
+    this.#socket = connectTls({ socket: this.#socket, rejectUnauthorized: false });
+    this.#listen(this.#socket);
+    await this.#either("secureConnect", "close");
+    return !this.#ended;
+  }
+
   /** Waits until the kernel has taken what was sent. */
   async drained(): Promise<void> {
-    if (this.#socket.writableLength > 0) await this.#either("drain", "close");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#socket.write("", () => resolve()); // with an error when the connection has ended
+    await promise;
   }
 
   /** An error is always followed by "close", so it needs no care of its own. */
