@@ -1,5 +1,5 @@
 /**
- * Fetches what the tests need beside Node: Debian packages, and Postfix and Dovecot unpacked into .cache/ (not
+ * Fetches what the tests need beside Node: Debian packages, and Postfix, Exim and Dovecot unpacked into .cache/ (not
  * installed: nobody wants a second mail server started by a test). Says what is missing, so that suites can skip.
  */
 import { execFileSync, spawnSync } from "node:child_process";
@@ -37,6 +37,7 @@ const wanted: readonly (readonly [string, string])[] = [
   ["ldns-signzone", "ldnsutils"],
   ["fetchmail", "fetchmail"],
   ["mpop", "mpop"],
+  ["getmail", "getmail6"],
 ];
 
 interface Unpacked {
@@ -58,6 +59,11 @@ const unpacked: readonly Unpacked[] = [
     packages: ["dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-pop3d"],
     brings: "usr/lib/dovecot/pop3",
     libraries: ["libunwind8", "liblzma5", "liblz4-1", "libzstd1", "libsodium23", "libtirpc3"],
+  },
+  {
+    packages: ["exim4-daemon-light"],
+    brings: "usr/sbin/exim4",
+    libraries: ["libgnutls-dane0", "libpcre2-8-0", "libidn12", "libdb5.3", "libnsl2"],
   },
   {
     packages: ["unbound"],
@@ -104,6 +110,7 @@ export function setUp(): string[] {
   if (!runsSmtpSink()) missing.push("smtp-sink");
   if (!runsAmongPeers("postconf", "-d", "mail_version")) missing.push("postfix");
   if (!runsAmongPeers("doveconf", "-d", "mbox_read_locks")) missing.push("dovecot");
+  if (!runsAmongPeers("sh", "-c", "exim4 -bV; [ $? -lt 126 ]")) missing.push("exim");
   if (spawnSync(unbound, ["-V"]).status !== 0) missing.push("unbound");
   return missing;
 }
@@ -114,6 +121,7 @@ function unpack({ packages, libraries }: Unpacked): void {
   spawnSync("apt-get", ["download", "-qq", ...packages], { cwd: folder, stdio: "ignore" });
   apt("install", "-y", "-qq", "--no-install-recommends", ...libraries);
   for (const name of readdirSync(folder)) execFileSync("dpkg", ["-x", join(folder, name), peers]);
+  execFileSync("chmod", ["-R", "ug-s", peers]); // nothing here is to be anybody but who runs it
   rmSync(folder, { recursive: true });
 }
 

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { run } from "../support/commands.ts";
+import { sendByExim } from "../support/exim.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { startPostfix } from "../support/postfix.ts";
 import {
@@ -93,15 +94,20 @@ with smtplib.SMTP("127.0.0.1", int(sys.argv[1])) as s:
   await arrival("pydsn");
 });
 
-test("Postfix relays SMTPUTF8 and DSN wishes to us", { skip: unlessRoot() || without("postfix") }, async () => {
-  const route = `smtp:[127.0.0.1]:${server.smtpPort}`;
-  await using postfix = await startPostfix({ default_transport: route, smtputf8_enable: "yes" });
+test("Postfix relays SMTPUTF8 and DSN wishes to us, over TLS that it verifies", {
+  skip: unlessRoot() || without("postfix"),
+}, async () => {
+  await using postfix = await startPostfix({
+    ...{ default_transport: `smtp:[127.0.0.1]:${server.smtpPort}`, smtputf8_enable: "yes" },
+    ...{ smtp_tls_security_level: "secure", smtp_tls_secure_cert_match: "localhost", smtp_tls_loglevel: "1" },
+    smtp_tls_CAfile: join(server.root, "tls/default/fullchain.pem"),
+  });
   const client = await SmtpClient.open(postfix.port);
   await client.command("EHLO client.example");
   const octets = (some: string): string => Buffer.from(some).toString("latin1");
   for (const command of [
     "MAIL FROM:<pfu@localhost> SMTPUTF8 BODY=8BITMIME RET=HDRS ENVID=e1",
-    `RCPT TO:<${octets("jürgen")}@localhost> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x@y`,
+    `RCPT TO:<${octets("jürgen")}@localhost> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;x@y`,
   ]) {
     assert.match(await client.command(command), /^250/);
   }
@@ -110,7 +116,34 @@ test("Postfix relays SMTPUTF8 and DSN wishes to us", { skip: unlessRoot() || wit
   assert.match(await client.reply(), /^250/);
   await client.quit();
   await until("its mailbox", () => readMaildir(mailboxOf(server, "jürgen")).length === 1);
-  assert.match(readMaildir(mailboxOf(server, "jürgen"))[0]?.text ?? "", /^ {2}by localhost with UTF8SMTP; /m);
+  assert.match(
+    readMaildir(mailboxOf(server, "jürgen"))[0]?.text ?? "",
+    /^ {2}by localhost with UTF8SMTPS \(TLSv1\.3\)$/m,
+  );
+  assert.match(postfix.log(), /Verified TLS connection established to 127\.0\.0\.1/);
+  const report = await arrival("pfu");
+  assert.match(report, /^Original-Envelope-Id: e1$/m);
+  assert.match(report, /^Original-Recipient: rfc822; x@y$/m);
+  assert.match(report, /^Action: delivered$/m);
+});
+
+test("Exim sends by BDAT, in several chunks, over TLS that it verifies", {
+  skip: unlessRoot() || without("exim"),
+}, async () => {
+  const authority = readFileSync(join(server.root, "tls/default/fullchain.pem"), "latin1");
+  const body = ".\n..\nFrom a line\n.x\n".repeat(20_000);
+  const log = await sendByExim(server.smtpPort, authority, {
+    ...{ reversePath: "es@localhost", forwardPaths: ["exim1@localhost", "exim2@localhost", "no@else.example"] },
+    text: `Subject: chunks\n\n${body}`,
+  });
+  // K: by BDAT.
+  assert.equal(log.match(/ [=-]> exim[12]@localhost .* CV=yes K C="250 2\.0\.0 ok \d+ qp \d+"/g)?.length, 2, log);
+  assert.match(log, /\*\* no@else\.example .*550 5\.7\.1/);
+  for (const localPart of ["exim1", "exim2"]) {
+    const text = await arrival(localPart);
+    assert.ok(text.endsWith(`\nSubject: chunks\n\n${body}`) || text.endsWith(`\n\n${body}`));
+    assert.match(text, /^ {2}by localhost with ESMTPS \(TLSv1\.3\)$/m);
+  }
 });
 
 const everyOctet = String.fromCharCode(...Array.from({ length: 256 }, (_, octet) => octet));

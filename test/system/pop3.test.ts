@@ -161,6 +161,46 @@ for (const mechanism of ["plain", "scram-sha-256", "apop"]) {
   });
 }
 
+test("getmail fetches and deletes, and checks our certificate", { skip: without("getmail") }, async () => {
+  await deliver("getmail");
+  const got = join(home, "got by getmail");
+  const lines = [
+    ...["[retriever]", "type = SimplePOP3SSLRetriever", "server = localhost", `port = ${tlsPort}`],
+    ...[`username = ${joe}`, "password = secret", `ca_certs = ${join(root, "tls/default/fullchain.pem")}`],
+    ...["[destination]", "type = MDA_external", "path = /bin/sh", "allow_root_commands = true"],
+    ...[`arguments = ("-c", "cat > '${got}'")`, "[options]", "delete = true", ""],
+  ];
+  writeFileSync(join(home, "getmailrc"), lines.join("\n"));
+  const ran = await run("getmail", ["--getmaildir", home, "--rcfile", "getmailrc"]);
+  assert.equal(ran.code, 0, ran.output);
+  assert.match(readFileSync(got, "latin1"), /\n\.a line with a dot\ngetmail\n/);
+  assert.deepEqual([count("new"), count("cur")], [0, 0]);
+});
+
+for (const [scheme, mechanism] of [
+  ["pop", "scram-sha-256"],
+  ["pops", "user"],
+] as const) {
+  test(`mutt opens ${scheme}://, logged in by ${mechanism}, and moves what is there`, {
+    skip: without("mutt", "script"),
+  }, async () => {
+    await deliver(`mutt ${scheme}`);
+    const settings = [
+      `set folder="${home}" mbox_type=mbox header_cache="" certificate_file="${root}/tls/default/fullchain.pem"`,
+      `set pop_pass=secret pop_authenticators=${mechanism} ssl_starttls=yes ssl_force_tls=yes`,
+      "set move=no delete=yes confirmappend=no confirmcreate=no quit=yes wait_key=no beep=no",
+      `push "<save-message>=${scheme}<enter>q"`,
+    ];
+    writeFileSync(join(home, "muttrc"), settings.join("\n"));
+    const box = `${scheme}://${joe.replace("@", "%40")}@localhost:${scheme === "pop" ? port : tlsPort}`;
+    const mutt = `TERM=vt100 LINES=24 COLUMNS=80 mutt -n -F ${home}/muttrc -f ${box}`;
+    const ran = await run("script", ["-qec", mutt, "/dev/null"]);
+    assert.equal(ran.code, 0, ran.output);
+    assert.match(readFileSync(join(home, scheme), "latin1"), new RegExp(`\n\\.a line with a dot\nmutt ${scheme}\n`));
+    assert.deepEqual([count("new"), count("cur")], [0, 0]);
+  });
+}
+
 test("openssl s_client shakes hands on both ports", { skip: without("openssl") }, async () => {
   for (const args of [
     ["-connect", `127.0.0.1:${tlsPort}`],

@@ -47,7 +47,7 @@ for (const mechanism of ["PLAIN", "LOGIN", "CRAM-MD5"]) {
   const skip = without("swaks", "perl:Net::SSLeay", "perl:Digest::HMAC_MD5");
   test(`swaks: ${mechanism} behind STARTTLS and with TLS from the start`, { skip }, async () => {
     for (const [name, options] of [
-      ["starttls", ["--tls", "--port", String(server.submissionPort)]],
+      ["starttls", ["--tls", "--pipeline", "--port", String(server.submissionPort)]],
       ["smtps", ["--tlsc", "--port", String(server.smtpsPort)]],
     ] as const) {
       const to = `${mechanism.toLowerCase()}-${name}@far.example`;
@@ -151,6 +151,24 @@ test("msmtp logs in with SCRAM-SHA-256 and PLAIN", { skip: without("msmtp") }, a
     await arrival(to);
   }
 });
+
+for (const [name, scheme, mechanism] of [
+  ["starttls", "smtp", "scram-sha-256"],
+  ["tls", "smtps", "plain"],
+] as const) {
+  test(`mutt sends by ${scheme}:// with ${mechanism}`, { skip: without("mutt") }, async () => {
+    const to = `mutt-${name}@far.example`;
+    const url = `${scheme}://${account.replace("@", "%40")}@localhost:${name === "tls" ? server.smtpsPort : server.submissionPort}`;
+    const settings = {
+      ...{ smtp_url: url, smtp_pass: password, smtp_authenticators: mechanism, ssl_force_tls: "yes" },
+      ...{ from: account, use_envelope_from: "yes", record: "", certificate_file: authority },
+    };
+    const set = Object.entries(settings).flatMap(([option, value]) => ["-e", `set ${option}="${value}"`]);
+    const sent = await run("mutt", ["-n", "-F", "/dev/null", ...set, "-s", "mutt", "--", to], "Said with mutt.\n");
+    assert.equal(sent.code, 0, sent.stdout + sent.stderr);
+    assert.match(await arrival(to), /\nSaid with mutt\.\r?\n$/);
+  });
+}
 
 test("the log has who logged in and never a password", () => {
   const log = readFileSync(join(root, "log/current"), "latin1");
