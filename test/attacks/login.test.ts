@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { makeSelfSigned } from "../../src/services/tls/self-signed.ts";
 import { openStage, type Stage } from "../dialogues/stage.ts";
 import { Talk } from "../dialogues/talk.ts";
-import { control, relayForms } from "./relay-forms.ts";
+import { control, relayForms, senderForms } from "./relay-forms.ts";
 
 const certificates = [{ name: "default", ...makeSelfSigned(["here.example"], Date.now()) }];
 const base64 = (text: string): string => Buffer.from(text, "latin1").toString("base64");
@@ -64,7 +64,9 @@ const bypasses: readonly (readonly [name: string, ...lines: readonly string[]])[
   ["STARTTLS with an argument", "STARTTLS AUTH"],
 ];
 
-test("the catalogue has at least forty forms", () => assert.ok(bypasses.length >= 40));
+test("the catalogues have at least forty forms", () => {
+  for (const forms of [bypasses, senderForms, relayForms]) assert.ok(forms.length >= 40);
+});
 
 const greeted = async (stage: Stage, tls: boolean): Promise<Talk> => {
   const talk = await Talk.open(stage.port);
@@ -74,6 +76,12 @@ const greeted = async (stage: Stage, tls: boolean): Promise<Talk> => {
     await talk.secure();
   }
   await talk.ask("EHLO c.example");
+  return talk;
+};
+
+const loggedIn = async (stage: Stage, tls: boolean): Promise<Talk> => {
+  const talk = await greeted(stage, tls);
+  assert.match(await talk.ask(`AUTH PLAIN ${right}`), /^235/);
   return talk;
 };
 
@@ -118,35 +126,62 @@ test("a login does not survive STARTTLS, nor does a transaction: what was said i
   talk.close();
 });
 
-test("after AUTH an account sends as itself and as nobody else, however that is written", async () => {
-  await using stage = await openStage(control, { service: "submission", certificates });
-  const talk = await greeted(stage, true);
-  assert.match(await talk.ask(`AUTH PLAIN ${right}`), /^235/);
-  for (const path of [
-    "<boss@localhost>",
-    "<joe@evil.example>",
-    '<"joe@localhost"@evil.example>',
-    "<@localhost:joe@evil.example>",
-    "<joe%localhost@evil.example>",
-    "<joe@localhost.evil.example>",
-    "<root>",
-    "<joe@localhost\0>",
-    "<j\xd0\xbee@localhost>",
-    "<joe@localhost><boss@localhost>",
-    "<joe@localhost>,<boss@localhost>",
-    "joe@localhost <boss@localhost>",
-    "<#@[]>",
-  ]) {
-    assert.match(await talk.ask(`MAIL FROM:${path}`), /^5[05][0-9] /, path);
-  }
-  assert.match(await talk.ask("MAIL FROM:<joe@localhost>"), /^250/);
-  talk.close();
-});
+for (const tls of [false, true]) {
+  const where = tls ? "behind TLS" : "in the clear";
 
-test("relaying has the same answers behind TLS as in the clear", async () => {
-  await using stage = await openStage(control, { certificates });
-  for (const [name, path, reply] of relayForms) {
+  test(`after AUTH ${where} an account sends as itself and as nobody else, however that is written`, async (t) => {
+    const service = "submission";
+    await using stage = await openStage({ ...control, authwithouttls: "1" }, { service, certificates });
+    for (const [name, path] of senderForms) {
+      await t.test(name, async () => {
+        const talk = await loggedIn(stage, tls);
+        assert.match(await talk.ask(`MAIL FROM:${path}`), /^5[05][0-9] /);
+        assert.match(await talk.ask("RCPT TO:<a@evil.example>"), /^503 /);
+        assert.match(await talk.ask("MAIL FROM:<joe@localhost>"), /^250/);
+        talk.close();
+      });
+    }
+    assert.deepEqual(stage.queue.messages, []);
+  });
+
+  test(`after AUTH ${where} an account may send anywhere, and no form leads out that says here`, async (t) => {
+    const service = "submission";
+    await using stage = await openStage({ ...control, authwithouttls: "1" }, { service, certificates });
+    for (const [name, path, reply, queued = ""] of relayForms) {
+      await t.test(name, async () => {
+        const talk = await loggedIn(stage, tls);
+        await talk.ask("MAIL FROM:<joe@localhost>");
+        const answered = await talk.ask(`RCPT TO:${path}`);
+        assert.match(answered, new RegExp(`^(${reply.replace("550", "250")}) `));
+        if (queued !== "") {
+          assert.match(await talk.ask("DATA"), /^354/);
+          assert.match(await talk.ask("\r\n."), /^250/);
+          const [accepted = ""] = stage.queue.messages.at(-1)?.forwardPaths ?? [];
+          assert.ok(queued.split("|").includes(accepted) || queued === accepted, accepted);
+        }
+        talk.close();
+      });
+    }
+  });
+
+  test(`before AUTH ${where} no sender gets a stranger any rights, however it is written`, async (t) => {
+    await using stage = await openStage({ ...control, me: "localhost" }, { certificates });
+    for (const [name, path, reply] of senderForms) {
+      await t.test(`${name}: ${reply}`, async () => {
+        const talk = await greeted(stage, tls);
+        assert.match(await talk.ask(`MAIL FROM:${path}`), new RegExp(`^${reply} `));
+        assert.match(await talk.ask("RCPT TO:<a@evil.example>"), reply === "250" ? /^550 5\.7\.1/ : /^503 /);
+        talk.close();
+      });
+    }
+  });
+}
+
+test("relaying has the same answers behind TLS as in the clear, after a login that failed as before it", async () => {
+  await using stage = await openStage({ ...control, authonport25: "1" }, { certificates });
+  for (const [at, [name, path, reply]] of relayForms.entries()) {
     const talk = await greeted(stage, true);
+    if (at % 2 === 0) assert.match(await talk.ask(`AUTH PLAIN ${wrong}`), /^535/);
     await talk.ask("MAIL FROM:<s@far.example>");
     assert.match(await talk.ask(`RCPT TO:${path}`), new RegExp(`^(${reply}) `), name);
     talk.close();

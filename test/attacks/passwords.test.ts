@@ -2,18 +2,25 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { Talk } from "../dialogues/talk.ts";
 import { writeAccounts } from "../support/accounts.ts";
-import { type Server, startServer, temporaryFolder, until } from "../support/server.ts";
+import { freePort, type Server, startServer, temporaryFolder, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 
 let server: Server;
+let pop3Port: number;
 before(async () => {
   const folder = temporaryFolder();
   await writeAccounts(folder, [
     ["joe@mail.example", "secret"],
     ["ann@mail.example", "secret"],
+    ["pia@mail.example", "secret"],
   ]);
-  const control = { relayclients: "", authwithouttls: "1\n", loginfailuresperaccount: "10\n" };
+  pop3Port = await freePort();
+  const control = {
+    ...{ relayclients: "", authwithouttls: "1\n", loginfailuresperaccount: "10\n" },
+    ...{ mailboxdomains: "mail.example:accounts\n", pop3listen: `127.0.0.1:${pop3Port}\n`, clearlogin: "1\n" },
+  };
   server = await startServer({ folder, control });
   await until("directory", async () => (await plain("ann@mail.example", "secret")).startsWith("235"));
 });
@@ -32,6 +39,17 @@ async function play(...lines: readonly string[]): Promise<readonly string[]> {
 }
 const plain = async (account: string, password: string, authorization = ""): Promise<string> =>
   (await play(`AUTH PLAIN ${base64(`${authorization}\0${account}\0${password}`)}`))[0] ?? "";
+
+/** The same by POP3; the reply may be that a line is too long. */
+async function plainByPop3(account: string, password: string, authorization = ""): Promise<string> {
+  const talk = await Talk.open(pop3Port);
+  await talk.line();
+  talk.send(`AUTH PLAIN\r\n${base64(`${authorization}\0${account}\0${password}`)}\r\n`);
+  await talk.line();
+  const reply = (await talk.line(60_000)) ?? "";
+  talk.close();
+  return reply;
+}
 
 const bypasses: readonly (readonly [name: string, account: string, password: string, authorization?: string])[] = [
   ["an empty password", "joe@mail.example", ""],
@@ -53,13 +71,19 @@ const bypasses: readonly (readonly [name: string, account: string, password: str
   ["another to act for", "ann@mail.example", "secret", "joe@mail.example"],
   ["an overlong password", "joe@mail.example", "x".repeat(5_000)],
 ];
-test("nobody logs in without the password", async (t) => {
-  // At the same time: each refusal to one account takes longer than the last.
-  const replies = await Promise.all(
-    bypasses.map(([, account, password, authorization]) => plain(account, password, authorization)),
-  );
+test("nobody logs in without the password, by SMTP or by POP3", async (t) => {
+  assert.match(await plainByPop3("pia@mail.example", "secret"), /^\+OK/);
+  // At the same time: each refusal to one account takes longer than the last. By POP3 to another account.
+  const pia = (text = ""): string => text.replace("joe@", "pia@");
+  const [bySmtp, byPop3] = await Promise.all([
+    Promise.all(bypasses.map(([, account, password, as]) => plain(account, password, as))),
+    Promise.all(bypasses.map(([, account, password, as]) => plainByPop3(pia(account), password, pia(as)))),
+  ]);
   for (const [at, [name]] of bypasses.entries()) {
-    await t.test(`with ${name}`, () => assert.match(replies[at] ?? "", /^5[0-9]{2} /));
+    await t.test(`with ${name}`, () => {
+      assert.match(bySmtp[at] ?? "", /^5[0-9]{2} /);
+      assert.match(byPop3[at] ?? "", /^-ERR /);
+    });
   }
 });
 
@@ -100,6 +124,18 @@ test("a flood of guesses is shut out, the owner's network is not, and all of it 
       .filter((line) => line.includes('"login failure"') && line.includes(victim));
   await until("all of it to be in the log", () => failures().length >= 13);
   assert.equal(failures().length, 13);
+});
+
+test("guesses by POP3 and by SMTP are counted together", async () => {
+  const account = "both@mail.example";
+  const guesses = await Promise.all(
+    Array.from({ length: 12 }, (_, n) => (n % 2 === 0 ? plain : plainByPop3)(account, `guess ${n}`)),
+  );
+  const refused = guesses.filter((reply) => /^(535|-ERR \[AUTH\]) /.test(reply));
+  const put = guesses.filter((reply) => /^(454|-ERR \[SYS\/TEMP\]) /.test(reply));
+  assert.deepEqual([refused.length, put.length], [10, 2], guesses.join("\n"));
+  assert.match(await plainByPop3(account, "another"), /^-ERR \[SYS\/TEMP\] /);
+  assert.match(await plain(account, "another"), /^454 /);
 });
 
 const count = (replies: readonly string[], code: string): number =>
