@@ -78,6 +78,7 @@ const deliversBadly: readonly Kind[] = [
     delivery.relayed.encode(stream, {
       peer: source.pick(["mx.far.example", "", anyText(source).slice(0, 1_200)]),
       takesDsn: source.pick([0, 1, source.below(256)]),
+      isFinal: source.pick([0, 1, source.below(256)]),
     }),
   (source, stream) => delivery.ended.encode(stream, { reached: source.below(6) }),
   (_, stream) => delivery.settled.encode(stream, {}),

@@ -188,7 +188,10 @@ export class Deliverer implements PeerEnd {
   }
 
   #deliver(fields: Fields): Fate[] {
-    return fields.numbers.map((number, at) => this.#fate(fields, number, fields.forwardPaths[at] ?? ""));
+    const takes = /@d[24]\./.test(fields.forwardPaths[0] ?? "") ? 3 : Number.POSITIVE_INFINITY;
+    return fields.numbers
+      .slice(0, takes)
+      .map((number, at) => this.#fate(fields, number, fields.forwardPaths[at] ?? ""));
   }
 
   #fate(fields: Fields, number: number, forwardPath: string): Fate {
@@ -233,8 +236,12 @@ export class Deliverer implements PeerEnd {
   }
 }
 
-/** The servers of some domains see to reports themselves. */
-const nextHop = (forwardPath: string) => ({ peer: "mx.example", takesDsn: /@d[01]\./.test(forwardPath) ? 1 : 0 });
+/** The servers of some domains see to reports themselves, those of others take only a few recipients at once. */
+const nextHop = (forwardPath: string) => ({
+  peer: "mx.example",
+  takesDsn: /@d[01]\./.test(forwardPath) ? 1 : 0,
+  isFinal: 0,
+});
 
 const deferral = (number: number): Fate => ({ number, letter: "Z", forwardPaths: [] });
 

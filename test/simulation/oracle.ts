@@ -179,11 +179,12 @@ export class Oracle {
       recipient.running = false;
       recipient.endedMs = atMs;
       const late = startedMs - recipient.message.bornMs > this.settings.queuelifetime * 1_000;
-      const report = reports?.get(recipient.number) ?? nothingSaid;
-      const heard = { ...report, startedMs, late, atMs };
-      if (reports) recipient.heard = heard;
+      const report = reports?.get(recipient.number);
+      const heard = { ...(report ?? nothingSaid), startedMs, late, atMs };
+      // Of whom nothing is said while something is said of others, he was not tried.
+      if (report || reports?.size === 0) recipient.heard = heard;
       else {
-        recipient.lost++;
+        if (!reports) recipient.lost++;
         recipient.lastBroken = heard;
       }
     }

@@ -26,7 +26,7 @@ export interface Delivering {
 export interface Answered {
   readonly reports: readonly string[];
   readonly reached: number;
-  /** Of `relayed` frames, "PEER takesDsn", if there were any. */
+  /** Of `relayed` frames, "PEER takesDsn", " final" at a store, if there were any. */
   readonly relayed?: readonly string[];
 }
 
@@ -76,7 +76,7 @@ export async function startDeliveryQueue(): Promise<DeliveryQueue> {
       } else if (reported && !stream.reports.has(reported.number)) {
         stream.reports.set(reported.number, `${reported.letter}${reported.status} ${reported.text}`);
       } else if (relay) {
-        stream.relayed.push(`${relay.peer} ${relay.takesDsn}`);
+        stream.relayed.push(`${relay.peer} ${relay.takesDsn}${relay.isFinal ? " final" : ""}`);
       } else if (last) {
         streams.delete(number);
         const reports = [...stream.reports].sort(([one], [other]) => one - other).map(([, text]) => text);

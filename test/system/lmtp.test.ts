@@ -36,7 +36,16 @@ test("Dovecot keeps the mail of a domain in lmtproutes, each recipient by itself
   assert.match(bounces(server)[0] ?? "", refused);
   assert.deepEqual(store.delivered("full@store.example"), []);
 
+  const asking = await SmtpClient.open(server.smtpPort);
+  await asking.command("EHLO x");
+  await asking.command("MAIL FROM:<sender@localhost>");
+  await asking.command("RCPT TO:<one@store.example> NOTIFY=SUCCESS");
+  await asking.command("DATA");
+  assert.match(await asking.command("Subject: x\r\n\r\nx\r\n."), /^250/);
+  await asking.quit();
+  await until("the report", () => bounces(server).some((text) => /^Action: delivered$/m.test(text)));
+
   await handIn(server, ["nobody@store.example"]);
-  await until("the bounce of nobody", () => bounces(server).length === 2);
+  await until("the bounce of nobody", () => bounces(server).length === 3);
   assert.ok(bounces(server).some((text) => /<nobody@store\.example>:\n.*\nRemote host said: 550 5\.1\.1/.test(text)));
 });

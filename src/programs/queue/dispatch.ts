@@ -70,7 +70,7 @@ const maxBreaks = 3;
 const readAgainMs = 1_000;
 const idleLookMs = 20;
 const noReport: Report = { letter: "Z", status: "3.0", text: "The delivery ended without a report.\n" };
-const oneByOne = "Not tried: there the recipients need one delivery each.\n";
+const untriedText = "Not tried: there a delivery takes fewer recipients. They follow at once.\n";
 const died: Report = { letter: "Z", status: "3.0", text: "The program that delivers ended unexpectedly.\n" };
 
 /** Carries deliveries to `local` and `remote`, and their results to who settles them. */
@@ -292,13 +292,17 @@ export class Dispatch {
     for (const entry of entries) entry.running = false;
     const untried = results.filter(({ entry }) => isUntried(running, entry));
     for (const { logNumber } of untried) {
-      this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: oneByOne });
+      this.#core.log({ event: "delivery", delivery: logNumber, result: "deferral", text: untriedText });
     }
     const tried = results.filter((result) => !untried.includes(result));
     this.#settler.settle(active, delivery.startedMs, tried, whenWritten, header);
     const back = this.#again(active, untried);
     const answered = reached === expandsVerp ? 1 : reached;
-    this.#core.step({ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp });
+    const tookOnly = untried.some(({ entry }) => entry.shares === "always") ? tried.length : undefined;
+    this.#core.step({
+      ...{ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp },
+      ...(tookOnly !== undefined && { tookOnly }),
+    });
     this.#core.logStatus();
   }
 
@@ -374,9 +378,12 @@ function nextStream(peer: Peer): number {
   return peer.lastStream;
 }
 
-/** Of several recipients with VERP, at a server that does not expand it, only the first is tried. */
-const isUntried = ({ active, entries, reports }: Running, { number, shares }: Entry): boolean =>
-  shares === "XVERP" && entries.length > 1 && reports.size > 0 && !reports.has(number) && !active.deleted;
+/**
+ * A server may take fewer recipients at once than it was to get, and one that does not expand VERP takes one. Those with
+ * a report are as good as done: however often the others go back, it ends.
+ */
+const isUntried = ({ active, reports }: Running, { number }: Entry): boolean =>
+  reports.size > 0 && !reports.has(number) && !active.deleted;
 
 /** What of the message starts there and is in memory: prefix, body or suffix. */
 function octetsAt({ message, body }: Active, at: number): Uint8Array | undefined {
@@ -420,7 +427,9 @@ function onReport(running: Running, payload: Buffer): undefined | "broken" {
 
 function onRelayed(running: Running, payload: Buffer): undefined | "broken" {
   const fields = relayed.decode(payload);
-  if (!fields || running.nextHop || fields.takesDsn > 1 || !isEnvelopeAddress(fields.peer)) return "broken";
-  running.nextHop = { peer: fields.peer, takesDsn: fields.takesDsn === 1 };
+  if (!fields || running.nextHop || !isEnvelopeAddress(fields.peer)) return "broken";
+  const { peer, takesDsn, isFinal } = fields;
+  if (takesDsn > 1 || isFinal > 1) return "broken";
+  running.nextHop = { peer, takesDsn: takesDsn === 1, isFinal: isFinal === 1 };
   return undefined;
 }

@@ -231,6 +231,21 @@ for (const { peer, tried, expected } of [
   });
 }
 
+test("queue sends at once what a server did not take with the others, and no more together than it takes", async () => {
+  const settings = settingsOf({ concurrencydestination: "1" });
+  const { clock, queue, smtpd, events } = startQueue(new MemoryStorage(), settings);
+  const remote = new Deliverer(queue, "remote", delivers);
+  remote.tries = 2;
+  smtpd.submit(
+    "x\n",
+    ["a", "b", "c", "d", "e"].map((name) => `${name}@far.org`),
+  );
+  await clock.settle();
+  const shown = remote.deliveries.map(({ forwardPaths }) => forwardPaths.map((path) => path[0]).join(""));
+  assert.deepEqual(shown, ["abcde", "cd", "e"]);
+  assert.equal(texts(events).at(-1), "end");
+});
+
 test("§17.34 queue counts the wait for the next attempt from when the last one began", async () => {
   const { clock, queue, smtpd } = startQueue(new MemoryStorage());
   const remote = new Deliverer(queue, "remote", () => undefined);

@@ -211,7 +211,7 @@ export interface Fate {
   readonly text?: string;
   readonly status?: string;
   readonly reached?: number;
-  readonly relayed?: { readonly peer: string; readonly takesDsn: number };
+  readonly relayed?: { readonly peer: string; readonly takesDsn: number; readonly isFinal: number };
   readonly forwards?: readonly { reversePath: string; prefix: string; forwardPaths: readonly string[] }[];
 }
 

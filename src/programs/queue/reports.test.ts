@@ -14,11 +14,13 @@ const hour = 3_600_000;
 
 const fails = (): Fate => ({ letter: "D", status: "1.1", text: "no such user\n" });
 const defers = (): Fate => ({ letter: "Z", status: "4.1", text: "try later (#4.4.1)\n" });
-const takes = (takesDsn: number) => (): Fate => ({
-  letter: "K",
-  text: "accepted\n",
-  relayed: { peer: "mx.far.example", takesDsn },
-});
+const takes =
+  (takesDsn: number, isFinal = 0) =>
+  (): Fate => ({
+    letter: "K",
+    text: "accepted\n",
+    relayed: { peer: "mx.far.example", takesDsn, isFinal },
+  });
 const sends =
   (forwardPaths: readonly string[], reversePath = sender) =>
   (): Fate => ({ letter: "K", forwards: [{ reversePath, prefix: "Delivered-To: x\n", forwardPaths }] });
@@ -55,6 +57,8 @@ const cases: readonly { name: string; to: string; notify: number; fate: () => Fa
   { name: "NOTIFY=SUCCESS, passed on without DSN", to: far, notify: success, fate: takes(0), told: ["relayed"] },
   { name: "NOTIFY=SUCCESS, passed on, nobody knows how", to: far, notify: success, fate: delivers, told: ["relayed"] },
   { name: "NOTIFY=SUCCESS, passed on with DSN", to: far, notify: success, fate: takes(1), told: [] },
+  { name: "NOTIFY=SUCCESS, taken by a store", to: far, notify: success, fate: takes(0, 1), told: ["delivered"] },
+  { name: "NOTIFY=SUCCESS, taken by a store with DSN", to: far, notify: success, fate: takes(1, 1), told: [] },
   { name: "NOTIFY=FAILURE, passed on without DSN", to: far, notify: failure, fate: takes(0), told: [] },
   { name: "no NOTIFY, failed", to: far, notify: 0, fate: fails, told: ["failed"] },
   { name: "NOTIFY=FAILURE, failed", to: here, notify: failure, fate: fails, told: ["failed"] },

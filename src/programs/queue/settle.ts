@@ -25,6 +25,8 @@ export interface NextHop {
   readonly peer: string;
   /** It reports itself what was asked for. */
   readonly takesDsn: boolean;
+  /** It is where the mail is to stay. */
+  readonly isFinal: boolean;
 }
 export interface Reported extends Report {
   readonly forwards: readonly Forward[];
@@ -148,10 +150,10 @@ export class Settler {
     const copies = own.reduce((sum, { forwardPaths }) => sum + forwardPaths.length, 0);
     const { dsn, action } = passOn(entry.dsn, copies);
     if (action && wantsSuccess(active, entry) && !nextHop?.takesDsn) {
-      const isRelayed = entry.channel === "remote";
-      to.success = isRelayed ? "relayed" : action;
+      const isRemote = entry.channel === "remote";
+      to.success = isRemote && !nextHop?.isFinal ? "relayed" : action;
       // What a local delivery says is for the log.
-      const { forwardPath, ...rest } = noticed(entry, isRelayed ? text : "");
+      const { forwardPath, ...rest } = noticed(entry, isRemote ? text : "");
       const remoteHost = nextHop && { remoteHost: nextHop.peer };
       to.successes.push({ ...rest, forwardPath: this.#shownPath(entry), ...remoteHost });
     }

@@ -45,8 +45,8 @@ export interface Verdict {
   readonly reached: 0 | 1 | 2 | typeof expandsVerp;
   /** So many of the recipients were tried, when not all were. */
   readonly tried?: number;
-  /** Who took it, if anybody did, and whether that server sees to what was asked for (RFC 3461). */
-  readonly peer?: { readonly name: string; readonly takesDsn: boolean };
+  /** Who took it, if anybody did; whether that server sees to what was asked for (RFC 3461), and is a store (RFC 2033). */
+  readonly peer?: { readonly name: string; readonly takesDsn: boolean; readonly isFinal: boolean };
 }
 
 /** How many hosts that cannot be reached a report names. */
@@ -146,7 +146,7 @@ async function byQmtp(job: Job, target: Pick<Target, "name" | "address" | "port"
       fates: result.fates,
       reached: 1,
       tried: transaction.forwardPaths.length,
-      peer: { name: target.name, takesDsn: false },
+      peer: { name: target.name, takesDsn: false, isFinal: false },
     },
   };
 }
@@ -235,20 +235,14 @@ async function transact(
   const { fates, untouched } = await connection.deliver(transaction, job.body);
   if (connection.isOpen) means.idle.put(connection);
   const reached = connection.offersXverp ? expandsVerp : 1;
-  const peer = { name: connection.target.name, takesDsn: connection.offersDsn };
-  const tried = whole.forwardPaths.length;
-  return { verdict: { fates: withRest(fates, transaction, tried, connection), reached, tried, peer }, untouched };
-}
-
-/** As if the peer had said 452 to the recipients it said before that it would not take at once (RFC 9422 §4.2). */
-function withRest(fates: readonly Fate[], { forwardPaths }: Transaction, wanted: number, connection: Connection) {
-  if (forwardPaths.length === wanted) return fates;
-  const { target, maxRecipients } = connection;
-  const text = `${target.address} takes only ${maxRecipients} recipients of a message at once. (#4.5.3)\n`;
-  const later = deferred("5.3", text);
-  return Array.from({ length: wanted }, (_, at) =>
-    at < forwardPaths.length ? ((fates.length === 1 ? fates[0] : fates[at]) ?? later) : later,
-  );
+  const { name, protocol } = connection.target;
+  const peer = { name, takesDsn: connection.offersDsn, isFinal: protocol === "LMTP" };
+  const verdict = { fates, reached, peer, tried: transaction.forwardPaths.length } as const;
+  const last = fates.at(-1);
+  // The others get transactions of their own at once (RFC 9422 §4.2), but not where the peer has just gone away.
+  if (connection.isOpen || last?.letter !== "Z") return { verdict, untouched };
+  const shared = whole.forwardPaths.map((_, at) => fates[at] ?? last);
+  return { verdict: { ...verdict, fates: shared, tried: shared.length }, untouched };
 }
 
 /** Of recipients that each want a reverse-path of their own, the first: the peer can give them only one. */

@@ -126,7 +126,8 @@ export class Delivery {
       if (!fate) continue;
       const { letter, status } = fate;
       if (this.#asked && letter === "K" && peer) {
-        this.#send(relayed.encode(this.#stream, { peer: peer.name, takesDsn: peer.takesDsn ? 1 : 0 }));
+        const [takesDsn, isFinal] = [peer.takesDsn ? 1 : 0, peer.isFinal ? 1 : 0];
+        this.#send(relayed.encode(this.#stream, { peer: peer.name, takesDsn, isFinal }));
       }
       this.#send(report.encode(this.#stream, { number, letter, status, text: fate.text.slice(0, maxReportOctets) }));
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { accepted, play, said } from "../../../test/support/remote-play.ts";
+import { accepted, died, play, reset, said } from "../../../test/support/remote-play.ts";
+import { die, type Script } from "../../../test/support/smtp-peer.ts";
 import { title } from "../../../test/support/title.ts";
 import { flagRequireTls, flagUtf8 } from "../../protocol/wire/submission.ts";
 
@@ -109,8 +110,8 @@ test("remote keeps to the limits of a peer", async () => {
   await using playing = await play({ peers: { "127.0.0.2": { extensions } } });
   const forwardPaths = ["1@d.example", "2@d.example", "3@d.example"];
   const { reports } = await playing.queue.deliver({ body: "x\n", forwardPaths });
-  const later = "Z5.3 127.0.0.2 takes only 2 recipients of a message at once. (#4.5.3)\n";
-  assert.deepEqual(reports, [accepted(), accepted(), later]);
+  // No report: `queue` sends the third at once.
+  assert.deepEqual(reports, [accepted(), accepted()]);
   for (const path of ["1@d.example", "1@d.example", "1@two.example"]) {
     await playing.queue.deliver({ body: "x\n", forwardPaths: [path] });
   }
@@ -123,6 +124,14 @@ test("remote keeps to the limits of a peer", async () => {
       [3, "1@two.example"],
     ],
   );
+});
+
+test("remote defers all recipients when a peer that takes few at once dies", async () => {
+  const script = { RCPT: die } satisfies Script;
+  await using playing = await play({ peers: { "127.0.0.2": { extensions: ["LIMITS RCPTMAX=2"], script } } });
+  const forwardPaths = ["1@d.example", "2@d.example", "3@d.example"];
+  const { reports } = await playing.queue.deliver({ body: "x\n", forwardPaths });
+  assert.deepEqual(reports, Array(3).fill(died(reset)));
 });
 
 test("remote finds the servers of a domain by its A-labels", async () => {

@@ -32,6 +32,13 @@ test("remote gives each recipient the fate that an LMTP store tells after the me
   assert.equal(playing.store.lines[0], "LHLO us.example");
 });
 
+test("remote says that an LMTP store is where the mail stays", async () => {
+  await using playing = await playStore({});
+  const options = { envelopeId: "", ret: 0, flags: 0, priority: 9, notify: [1], originalRecipients: [""] };
+  const { relayed } = await playing.queue.deliver({ body: "x\n", forwardPaths: ["1@d.example"], options });
+  assert.deepEqual(relayed, ["127.0.0.1 0 final"]);
+});
+
 test("remote knows who has a message when an LMTP store dies in the middle of its replies", async () => {
   const end = (path: string) => (path.startsWith("2") ? die : undefined);
   await using playing = await playStore({ script: { end } });

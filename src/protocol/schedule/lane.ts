@@ -27,6 +27,8 @@ export interface Lane {
   place: Place | undefined;
   /** The last answer said that it makes the reverse-paths of VERP itself. */
   expandsVerp: boolean;
+  /** So many recipients of a message it takes at once, as far as we know. */
+  mostRecipients: number;
 }
 
 /** A lane in a turn. What is no longer the lane's own is passed over: it would be there twice. */
@@ -53,6 +55,7 @@ export const createLane = (channel: ChannelName, destination: string): Lane => (
   epoch: 0,
   place: undefined,
   expandsVerp: false,
+  mostRecipients: Number.POSITIVE_INFINITY,
 });
 
 /** After so many nobody goes first any more: mail of low priority waits longer, but not for ever. */
@@ -92,7 +95,7 @@ export function takeJobs(lane: Lane, most: number): Job[] {
   for (const { forwardPath, shares, askedOctets } of group) {
     const alone = shares === "never" || (shares === "XVERP" && !lane.expandsVerp);
     octets += Math.max(forwardPath.length, askedOctets) + 8;
-    if (count > 0 && (alone || count >= most || octets > maxAddressOctets)) break;
+    if (count > 0 && (alone || count >= Math.min(most, lane.mostRecipients) || octets > maxAddressOctets)) break;
     count++;
     if (alone) break;
   }

@@ -110,6 +110,20 @@ test("Scheduler groups recipients with VERP once the destination is known to exp
   assert.equal(next?.jobs.length, 1);
 });
 
+test("Scheduler gives a destination no more recipients at once than it took", () => {
+  const s = scheduler({ destination: 1, transactionRecipients: 5 });
+  const [running] = starts(s.step({ kind: "claimed", jobs: jobs(["a", "a", "a", "a", "a"]) }, 0));
+  assert.ok(running);
+  const back = running.jobs.slice(2);
+  const [next] = starts(s.step({ kind: "ended", delivery: running, reached: 1, back, tookOnly: 2 }, 0));
+  assert.ok(next);
+  const [last] = starts(s.step({ kind: "ended", delivery: next, reached: 1, back: [] }, 0));
+  assert.deepEqual(
+    [running, next, last].map((delivery) => delivery?.jobs.map(({ number }) => number)),
+    [[0, 1, 2, 3, 4], [2, 3], [4]],
+  );
+});
+
 test("Scheduler leaves a destination out of reach alone, longer each time, and probes it with one delivery", () => {
   const s = scheduler();
   let now = 0;

@@ -55,6 +55,8 @@ export type SchedulerEvent =
       readonly back: readonly Job[];
       /** If it answered: it makes the reverse-paths of VERP itself. */
       readonly expandsVerp?: boolean;
+      /** It left some untried, since it takes no more than so many at once. */
+      readonly tookOnly?: number;
     }
   /** Their message is held or deleted; they have not started, and are forgotten. */
   | { readonly kind: "drop"; readonly jobs: readonly Job[] }
@@ -220,7 +222,7 @@ export class Scheduler {
   }
 
   #ended(event: SchedulerEvent & { kind: "ended" }, nowMs: number, commands: Command[]): void {
-    const { delivery, reached, back, expandsVerp = false } = event;
+    const { delivery, reached, back, expandsVerp = false, tookOnly } = event;
     const state = this.#channels[delivery.channel];
     const lane = this.#lane(delivery.channel, delivery.destination);
     state.running--;
@@ -230,6 +232,7 @@ export class Scheduler {
     lane.claimed -= delivery.jobs.length - back.length;
     if (back.length > 0) addBack(lane, back);
     if (reached === 1) lane.expandsVerp = expandsVerp;
+    if (tookOnly !== undefined) lane.mostRecipients = tookOnly;
     if (reached === 1 && lane.failures > 0) this.#open(delivery.channel, delivery.destination, commands);
     if (reached === 2 && delivery.epoch === lane.epoch) this.#block(state, lane, nowMs, commands);
     if (lane.blockedUntilMs > nowMs) this.#empty(state, lane, commands);

@@ -57,17 +57,17 @@ export const report = defineFrame(42, { number: "u32", letter: "text", status: "
 /**
  * `reached`: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached; 3 the delivery broke off
  * and nothing is known, as when the channel breaks: its reports do not count, and it is done again at once; 4 it
- * answered, and expands VERP itself. Of several recipients with VERP some may have no report: they were not tried, and
- * are delivered one by one.
+ * answered, and expands VERP itself. Of several recipients some may have no report, if others have one: the server takes
+ * fewer at once, or but one with VERP. They were not tried, and are delivered at once.
  */
 export const ended = defineFrame(43, { reached: "u8" });
 export const brokeOff = 3;
 export const expandsVerp = 4;
 /**
  * Before a report with K: the message went to the server `peer`, which sees to what was asked for (RFC 3461) itself when
- * `takesDsn` is 1; else success can only be reported as "relayed".
+ * `takesDsn` is 1; else success is "delivered" where `isFinal` is 1, since that is where the mail is to stay, else "relayed".
  */
-export const relayed = defineFrame(44, { peer: "text", takesDsn: "u8" });
+export const relayed = defineFrame(44, { peer: "text", isFinal: "u8", takesDsn: "u8" });
 
 /** Longer report texts are cut, at both ends of the channel. */
 export const maxReportOctets = 10_000;

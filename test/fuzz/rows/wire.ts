@@ -232,7 +232,7 @@ const samples: readonly Sample[] = [
     ...{ envelopeId: text(s), ret: u8(s), flags: u8(s), priority: u8(s) },
     ...{ notify: s.list(20, () => u32(s)), originalRecipients: texts(s) },
   })),
-  sample("relayed", delivery.relayed, (s) => ({ peer: text(s), takesDsn: u8(s) })),
+  sample("relayed", delivery.relayed, (s) => ({ peer: text(s), takesDsn: u8(s), isFinal: u8(s) })),
   sample("bodyEnd", delivery.bodyEnd, none),
   sample("settled", delivery.settled, none),
   sample("deliveryCredit", delivery.deliveryCredit, (s) => ({ octets: u32(s) })),
