@@ -1,22 +1,28 @@
 /** A load from every entrance to every exit, crashes in the middle of it, and the count at the end. */
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeAccounts } from "../support/accounts.ts";
 import { seeded } from "../support/seeded.ts";
-import {
-  freePort,
-  mailboxOf,
-  type Server,
-  type ServerOptions,
-  startServer,
-  temporaryFolder,
-} from "../support/server.ts";
+import { mailboxOf, type Server, type ServerOptions, startServer, temporaryFolder } from "../support/server.ts";
 import { startSmtpPeer } from "../support/smtp-peer.ts";
 import { largeFrom } from "./bodies.ts";
+import { startFetching } from "./fetching.ts";
 import { type Answer, judge, type Outage, type Sent, type Verdict } from "./ledger.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { startReader } from "./reader.ts";
-import { account, type Exit, entrances, exitFiles, exits, readPlaces, textOf } from "./table.ts";
+import {
+  accounts,
+  type Exit,
+  entranceControl,
+  entrances,
+  exitFiles,
+  exits,
+  fetched,
+  filter,
+  portOf,
+  readPlaces,
+  textOf,
+} from "./table.ts";
 import type { Entrance } from "./ways.ts";
 
 /**
@@ -47,6 +53,8 @@ export interface Plan {
   readonly entrances?: readonly string[];
   readonly exits?: readonly string[];
   readonly options?: ServerOptions;
+  /** A client of POP3 fetches and deletes what comes. (A power cut may bring back what it deleted.) */
+  readonly fetching?: boolean;
   /** Called when the first server serves, before the load. */
   readonly prepared?: (server: Server) => void;
   /** A load in which nothing moved for so long has come to a standstill. */
@@ -73,17 +81,16 @@ export async function runPlan(plan: Plan): Promise<Result> {
     },
   });
   const folder = plan.options?.folder ?? temporaryFolder();
-  await writeAccounts(folder, [account]);
+  await writeAccounts(folder, accounts);
+  const filtering = join(notes, "filter");
+  writeFileSync(filtering, filter, { mode: 0o755 });
   const first = await startServer({
     ...plan.options,
     folder,
     control: {
       smtproutes: `:127.0.0.1:${sink.port}\n`,
       timeoutsmtpd: "60\n",
-      qmtplisten: `127.0.0.1:${await freePort()}\n`,
-      lmtplisten: `127.0.0.1:${await freePort()}\n`,
-      qmqplisten: `127.0.0.1:${await freePort()}\n`,
-      qmqpclients: "127.0.0.1\n",
+      ...(await entranceControl(filtering)),
     },
     files: exitFiles(ran),
   });
@@ -92,11 +99,13 @@ export async function runPlan(plan: Plan): Promise<Result> {
   const stage = createStage(first, plan);
   try {
     using _reader = startReader(first);
+    const fetching = plan.fetching ? startFetching(portOf("pop3slisten", first), fetched) : undefined;
     const sent = await sendAll(stage, plan);
     await stage.settled();
     await drain(stage.server(), plan.standstillMs);
+    const taken = await fetching?.end();
     await stage.server().stop();
-    const places = readPlaces(first, sink, sinkMs, ran);
+    const places = readPlaces(first, sink, sinkMs, ran, taken);
     const verdict = judge(sent, places, stage.crashesMs, stage.outages);
     return { ...verdict, wrong: [...verdict.wrong, ...findLeftovers(first.root)], crashes: stage.crashes };
   } finally {

@@ -5,7 +5,14 @@ import { crashesInDeck, killAnything } from "./kills.ts";
 
 test("kills, stops and reloads under load: each entrance, each exit, all there", async (t) => {
   const seed = Date.now() % 1_000_000;
-  const plan = { seed, messages: 2_000, crashes: crashesInDeck, crash: killAnything(), largeEvery: 300 };
+  const plan = {
+    seed,
+    messages: 2_000,
+    crashes: crashesInDeck,
+    crash: killAnything(),
+    largeEvery: 300,
+    fetching: true,
+  };
   const result = await runPlan(plan);
   t.diagnostic(`--seed ${seed}: ${summary(result)}`);
   assert.deepEqual(result.wrong.slice(0, 20), []);

@@ -33,6 +33,10 @@ const deck: readonly (readonly [what: string, times: number])[] = [
   ["smtpd", 2],
   ["qmqpd", 2],
   ["qmtpd", 2],
+  ["hook", 1],
+  ["directory", 1],
+  ["pop3d", 1],
+  ["pop3session", 1],
   ["logger", 1],
   ["everything", 2],
   ["supervise", 1],
@@ -151,7 +155,7 @@ if (import.meta.main) {
     Array.from({ length: rounds }, (_, round): Plan => {
       const messages = Math.ceil(Number(values.messages ?? 20_000) / rounds);
       const crashes = Math.min(crashesInDeck, kills - round * crashesInDeck);
-      return { seed: firstSeed + round, messages, crashes, crash: killAnything(), largeEvery: 250 };
+      return { seed: firstSeed + round, messages, crashes, crash: killAnything(), largeEvery: 250, fetching: true };
     }),
     runPlan,
   );

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { frameQmqpRequest } from "../../src/protocol/qmqp/request.ts";
 import { framePackage } from "../../src/protocol/qmtp/package.ts";
 import { embeddedLayout, submissionSocket } from "../../src/services/layout/layout.ts";
-import { mailboxOf, readMaildir, type Server } from "../support/server.ts";
+import { freePort, mailboxOf, readMaildir, type Server } from "../support/server.ts";
 import type { SmtpPeer } from "../support/smtp-peer.ts";
 import { bodyOf, isDigestOf, isWhole, numberIn } from "./bodies.ts";
 import type { Copy, Place } from "./ledger.ts";
@@ -20,7 +20,7 @@ const listening =
   (file: string) =>
   (server: Server): NetConnectOpts => ({ host: "127.0.0.1", port: portOf(file, server) });
 
-const portOf = (file: string, { root }: Server): number =>
+export const portOf = (file: string, { root }: Server): number =>
   Number(
     readFileSync(join(root, "control", file), "latin1")
       .trim()
@@ -28,16 +28,39 @@ const portOf = (file: string, { root }: Server): number =>
       .at(-1),
   );
 
+type Account = readonly [address: string, password: string];
+
 const smtpd: Door = { port: ({ smtpPort }) => smtpPort };
 const submission: Door = { port: ({ submissionPort }) => submissionPort };
 
 /** Whoever has it may submit, from anywhere. */
-export const account = [sender, "a load of mail"] as const;
-const login = `AUTH PLAIN ${Buffer.from(["", ...account].join("\0")).toString("base64")}`;
+const submitter: Account = [sender, "a load of mail"];
+const login = `AUTH PLAIN ${Buffer.from(["", ...submitter].join("\0")).toString("base64")}`;
+
+/** Its mail is fetched over POP3. */
+export const fetched: Account = ["fetched@localhost", "what came meanwhile"];
+export const accounts: readonly Account[] = [submitter, fetched];
+
+/** Messages from there are given to a filter. */
+const filteredClient = "127.0.0.9";
+
+/** What the entrances need in the folder of control files. `filter`: where the filter is to be. */
+export const entranceControl = async (filter: string): Promise<Readonly<Record<string, string>>> => ({
+  qmtplisten: `127.0.0.1:${await freePort()}\n`,
+  lmtplisten: `127.0.0.1:${await freePort()}\n`,
+  qmqplisten: `127.0.0.1:${await freePort()}\n`,
+  qmqpclients: "127.0.0.1\n",
+  pop3slisten: `127.0.0.1:${await freePort()}\n`,
+  smtprules: `${filteredClient}:allow,QMAILQUEUE="${filter}"\n:allow\n`,
+});
+
+/** Passes each message on with a line of its own. */
+export const filter = "#!/bin/sh\nexec 5<&1\n{ echo X-Filter: seen; cat; } | exec qmail-queue 1<&5\n";
 
 export const entrances: readonly Entrance[] = [
   { name: "SMTP", share: 6, ...bySmtp(smtpd) },
   { name: "TLS", share: 4, ...bySmtp({ ...smtpd, before: withTls }) },
+  { name: "filter", share: 1, ...bySmtp({ ...smtpd, from: filteredClient }) },
   { name: "BDAT", share: 4, ...byChunks({ ...smtpd, before: ["EHLO load"] }) },
   { name: "LMTP", share: 3, ...bySmtp({ port: (server) => portOf("lmtplisten", server) }) },
   { name: "submission", share: 6, ...bySmtp(submission) },
@@ -58,6 +81,7 @@ const mailboxes = Array.from({ length: 8 }, (_, n) => `u${n}`);
 
 export const exits: readonly Exit[] = [
   { name: "Maildir", forwardPath: (n) => `${mailboxes[n % mailboxes.length]}@localhost` },
+  { name: "POP3", forwardPath: () => fetched[0] },
   { name: "mbox", forwardPath: () => "mbox@localhost" },
   { name: "program", forwardPath: () => "program@localhost" },
   { name: "forward", forwardPath: () => "forward@localhost" },
@@ -83,12 +107,13 @@ function copyOf(text: string, atMs?: number): Copy {
   return { n, isWhole: isWhole(n, text), ...(atMs !== undefined && { atMs }) };
 }
 
-/** What arrived everywhere. `sinkMs`: when each message came to the sink. */
+/** What arrived everywhere. `sinkMs`: when each message came to the sink; `taken`: what a client of POP3 has. */
 export function readPlaces(
   server: { readonly root: string },
   sink: SmtpPeer,
   sinkMs: readonly number[],
   ran: string,
+  taken: readonly string[] = [],
 ): Place[] {
   const maildir = (localPart: string): Copy[] =>
     readMaildir(mailboxOf(server, localPart)).map(({ text }) => copyOf(text));
@@ -101,6 +126,7 @@ export function readPlaces(
   const several = maildir("several");
   return [
     once("the Maildirs", "Maildir", mailboxes.flatMap(maildir)),
+    once("the mail fetched over POP3", "POP3", [...taken.map((text) => copyOf(text)), ...maildir("fetched")]),
     once("the mbox", "mbox", readMbox(join(mailboxOf(server, "mbox"), "../mbox"))),
     once("the first target", "forward", maildir("target0")),
     once("the second target", "forward", maildir("target1")),

@@ -24,9 +24,9 @@ export class SmtpClient {
     });
   }
 
-  /** Connects and reads the greeting; throws when there is none. */
-  static async open(port: number, host = "127.0.0.1"): Promise<SmtpClient> {
-    const socket = connect(port, host);
+  /** Connects, from an address of ours if it matters, and reads the greeting; throws when nobody listens. */
+  static async open(port: number, host = "127.0.0.1", localAddress?: string): Promise<SmtpClient> {
+    const socket = connect({ port, host, ...(localAddress !== undefined && { localAddress }) });
     await once(socket, "connect");
     const client = new SmtpClient(socket);
     await client.reply();
