@@ -1,7 +1,7 @@
 import type { Sizes } from "../../src/programs/queue/queue.ts";
 import type { Settings } from "../../src/protocol/control/table.ts";
 import type { ChannelName } from "../../src/protocol/schedule/scheduler.ts";
-import { notifyDelay, notifyFailure } from "../../src/protocol/wire/submission.ts";
+import { notifyDelay, notifyFailure, notifySuccess } from "../../src/protocol/wire/submission.ts";
 import type { Change, Counts } from "../../src/services/storage/storage.ts";
 import { Fortunes } from "./fortune.ts";
 import { type Heard, keyOf, type Message, type Recipient } from "./ledger.ts";
@@ -75,6 +75,8 @@ export class Oracle {
   readonly fortunes = new Fortunes();
   readonly #running = new Map<string, number>();
   readonly #claimed: Record<ChannelName, Set<Recipient>> = { local: new Set(), remote: new Set() };
+  /** Whose delivery was over when last looked at, and kept its place until a header was read for a report of success. */
+  #ending: readonly Recipient[] = [];
   readonly #tokens = new Map<string, number>();
   readonly #markers = new Set<string>();
   /** Of the batch that is looked at. */
@@ -587,6 +589,7 @@ export class Oracle {
     const { wallMs, steadyMs } = this.#now();
     if (steadyMs - this.quietSinceMs < patienceMs) return;
     const turnMs = { local: this.#turnMs("local"), remote: this.#turnMs("remote") };
+    this.#ending = [...this.open].filter(isSuccessToReport);
     for (const recipient of this.open) {
       const { channel, destination, message } = recipient;
       const key = keyOf(channel, destination);
@@ -598,7 +601,7 @@ export class Oracle {
         !present.has(channel)
       )
         continue;
-      if ((this.#running.get(key) ?? 0) > 0) continue;
+      if (this.#taken(key) > 0) continue;
       const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
       const dueMs = Math.max(recipient.notBeforeMs, message.bornMs, this.fortunes.restsUntilMs(key));
       const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs, steadyMs - recipient.endedMs);
@@ -611,7 +614,15 @@ export class Oracle {
     if (this.#claimed[channel].size > fullRecipients) return true;
     const isTrial = this.fortunes.mayBeInTrouble(key);
     const trying = this.#running.get(trialsOf(channel)) ?? 0;
-    return (this.#running.get(channel) ?? 0) >= this.#places(channel) || (isTrial && trying >= this.#half(channel));
+    return this.#taken(channel) >= this.#places(channel) || (isTrial && trying >= this.#half(channel));
+  }
+
+  /** Places taken, of a channel or a destination. */
+  #taken(key: string): number {
+    const ending = this.#ending.filter(
+      ({ channel, destination }) => key === channel || key === keyOf(channel, destination),
+    );
+    return (this.#running.get(key) ?? 0) + new Set(ending.map(({ message }) => message)).size;
   }
 
   #places(channel: ChannelName): number {
@@ -673,6 +684,9 @@ const delayMs = (notify: number, warningSeconds: number): number =>
     : notify === 0 && warningSeconds > 0
       ? 1_000 * warningSeconds
       : Infinity;
+
+const isSuccessToReport = ({ heard, notify }: Recipient): boolean =>
+  heard?.letter === "K" && (notify & notifySuccess) !== 0;
 
 const isForwarded = ({ message }: Of<"message">): boolean =>
   /^Received: \(postern \d+ invoked by local\)/.test(latin1(message.prefix));
