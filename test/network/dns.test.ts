@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";
 import { test } from "node:test";
-import { type DnsRecord, type DnsRule, type Forgery, malformationNames } from "../support/dns-server.ts";
+import { type DnsRecord, type DnsRule, type Forgery, malformationNames, tcpFailures } from "../support/dns-server.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { mailboxOf, readMaildir, startServer, temporaryFolder, until } from "../support/server.ts";
 import { Far, Wire } from "../support/wire.ts";
@@ -16,6 +16,8 @@ const a = (address: string, name?: string, ttl = 60): DnsRecord => ({ type: "A",
 const alias = (name: string, target: string): DnsRecord => ({ type: "CNAME", name, target });
 const answer = (...records: DnsRecord[]): DnsRule => ({ kind: "answer", records });
 const good = mx(10, "good.test");
+/** 256 octets in DNS, one too many (RFC 1035 §2.3.4); as text 254. */
+const tooLong = [63, 63, 63, 62].map((octets) => "l".repeat(octets)).join(".");
 const chain = (length: number): DnsRecord[] =>
   Array.from({ length }, (_, n) => alias(n === 0 ? "cname-20.test" : `c${n}.test`, `c${n + 1}.test`));
 
@@ -46,6 +48,13 @@ const rows: readonly Row[] = [
   { name: "mx-null", rules: { MX: answer(mx(0, "")) }, ends: "bounced" },
   { name: "mx-dot-and-others", rules: { MX: answer(mx(0, ""), good) }, ends: "delivered" },
   { name: "truncated", rules: { MX: { kind: "truncated", records: [good] } }, ends: "delivered" },
+  ...tcpFailures.map(
+    (tcp): Row => ({
+      name: `truncated-tcp-${tcp}`,
+      rules: { MX: { kind: "truncated", records: [good], tcp } },
+      ends: "deferred",
+    }),
+  ),
   { name: "slow", rules: { MX: { kind: "late", afterMs: 1_000, records: [good] } }, ends: "delivered" },
   {
     name: "mx-100",
@@ -87,6 +96,13 @@ const rows: readonly Row[] = [
   { name: "ttl-0", rules: { A: answer(a(sink, undefined, 0)) }, ends: "delivered" },
   { name: "ttl-2-31", rules: { A: answer(a(sink, undefined, 2 ** 31)) }, ends: "delivered" },
   { name: `${"l".repeat(64)}`, rules: {}, ends: "bounced" },
+  { name: tooLong.slice(0, -".test".length), rules: {}, ends: "bounced" },
+  { name: "mx-256", rules: { MX: answer(mx(1, tooLong)) }, ends: "deferred" },
+  {
+    name: "other-case",
+    rules: { MX: { kind: "answer", records: [mx(10, "GOOD.test")], capitals: true } },
+    ends: "delivered",
+  },
   { name: "garbage", rules: { "*": { kind: "garbage" } }, ends: "deferred" },
   ...forgeries.flatMap((how): Row[] => [
     { name: `forged-${how}`, rules: { MX: forged(how) }, ends: "deferred" },

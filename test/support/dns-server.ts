@@ -1,12 +1,20 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 
-/** What the server says to one question; `secure` as if it had checked it by DNSSEC (AD). `ttl` in seconds. Plain data, to be sent to a server in another process. */
+/**
+ * What the server says to one question; `secure` as if it had checked it by DNSSEC (AD); `capitals` with all names, that of
+ * the question too, in capitals. `ttl` in seconds. Plain data, to be sent to a server in another process.
+ */
 export type DnsRule =
-  | { readonly kind: "answer"; readonly records: readonly DnsRecord[]; readonly secure?: boolean }
-  /** UDP says TC, TCP gives the records; without any, TCP says TC too. */
-  | { readonly kind: "truncated"; readonly records?: readonly DnsRecord[] }
+  | {
+      readonly kind: "answer";
+      readonly records: readonly DnsRecord[];
+      readonly secure?: boolean;
+      readonly capitals?: boolean;
+    }
+  /** UDP says TC, TCP gives the records; without any, TCP says TC too. `tcp`: what goes wrong with it. */
+  | { readonly kind: "truncated"; readonly records?: readonly DnsRecord[]; readonly tcp?: TcpFailure }
   /** No answer at all, or not before so long. */
   | { readonly kind: "timeout" }
   | { readonly kind: "late"; readonly afterMs: number; readonly records: readonly DnsRecord[] }
@@ -21,6 +29,10 @@ export type DnsRule =
   | { readonly kind: "malformed"; readonly how: Malformation; readonly records: readonly DnsRecord[] }
   | { readonly kind: "garbage" }
   | { readonly kind: "nxdomain" | "servfail" | "refused" | "formerr" | "notimp" };
+
+/** What happens to a connection instead of an answer. "half": it ends in the middle of one. */
+export type TcpFailure = "hangs" | "closes" | "resets" | "half";
+export const tcpFailures: readonly TcpFailure[] = ["hangs", "closes", "resets", "half"];
 
 /** What is wrong with a forged answer: its id, its question, the port or the address it comes from. */
 export type Forgery = "id" | "question" | "port" | "address";
@@ -92,7 +104,7 @@ export async function startDnsServer(
       while (input.length >= 2 && input.length >= 2 + input.readUInt16BE(0)) {
         const query = input.subarray(2, 2 + input.readUInt16BE(0));
         input = input.subarray(2 + query.length);
-        answer(query, true, ({ octets }) => socket.write(Buffer.concat([u16(octets.length), octets])));
+        answer(query, true, (each) => writeTo(socket, each));
       }
     });
   });
@@ -135,16 +147,28 @@ const otherAddress = (address: string): string => (address.startsWith("127.") ? 
 interface Answer {
   readonly octets: Buffer;
   readonly by?: "port" | "address";
+  readonly fails?: TcpFailure;
+}
+
+function writeTo(socket: Socket, { octets, fails }: Answer): void {
+  const framed = Buffer.concat([u16(octets.length), octets]);
+  if (fails === undefined) socket.write(framed);
+  else if (fails === "resets") socket.resetAndDestroy();
+  else if (fails === "closes") socket.end();
+  else if (fails === "half") socket.end(framed.subarray(0, framed.length >> 1));
 }
 
 function obey(query: Buffer, name: string, rule: DnsRule, tcp: boolean): Answer[] {
   const one = (octets: Buffer): Answer[] => [{ octets }];
   switch (rule.kind) {
-    case "answer":
-      return one(respond(query, name, rule.secure ? authentic : 0, rule.records));
+    case "answer": {
+      const octets = respond(query, name, rule.secure ? authentic : 0, rule.records);
+      return one(rule.capitals ? inCapitals(octets, rule.records.length) : octets);
+    }
     case "late":
       return one(respond(query, name, 0, rule.records));
     case "truncated":
+      if (tcp && rule.tcp) return [{ octets: respond(query, name, 0, rule.records ?? []), fails: rule.tcp }];
       return one(tcp && rule.records ? respond(query, name, 0, rule.records) : respond(query, name, 0x0200, []));
     case "timeout":
       return [];
@@ -169,6 +193,23 @@ function forgedAnswer(octets: Buffer, how: Forgery): Answer {
   else if (how === "question") octets.write(octets[13] === 0x7a ? "y" : "z", 13, "latin1");
   else return { octets, by: how };
   return { octets };
+}
+
+/** Its names, where it is asked for and where records begin: what DNS holds for the same in any case (RFC 4343). */
+function inCapitals(octets: Buffer, records: number): Buffer {
+  let at = raise(octets, 12) + 4;
+  for (let record = 0; record < records; record++) {
+    at = raise(octets, at);
+    at += 10 + octets.readUInt16BE(at + 8);
+  }
+  return octets;
+}
+
+/** Puts one name in capitals, and says where it ends: the lengths of labels are below all letters. */
+function raise(octets: Buffer, at: number): number {
+  const end = endOfName(octets, at);
+  octets.write(octets.toString("latin1", at, end).toUpperCase(), at, "latin1");
+  return end;
 }
 
 /** `records`: where the first one begins, with its name. */

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type DnsRecord, type DnsRule, malformationNames, startDnsServer } from "../../../test/support/dns-server.ts";
+import {
+  type DnsRecord,
+  type DnsRule,
+  malformationNames,
+  startDnsServer,
+  tcpFailures,
+} from "../../../test/support/dns-server.ts";
 import { type Answer, createDns, type Dns } from "./dns.ts";
 import { createSecureDns } from "./secure-dns.ts";
 
@@ -10,6 +16,8 @@ const mx = (preference: number, exchange: string): DnsRecord => ({ type: "MX", p
 const answer = (...records: DnsRecord[]): DnsRule => ({ kind: "answer", records });
 const alias = (name: string, target: string): DnsRecord => ({ type: "CNAME", name, target });
 const chain = (length: number) => Array.from({ length }, (_, n) => alias(`h${n}.example`, `h${n + 1}.example`));
+/** One octet more than DNS may hold. */
+const tooLong = [63, 63, 63, 62].map((octets) => "l".repeat(octets)).join(".");
 const many = Array.from({ length: 150 }, (_, n) => mx(n, `mx${n}.example`));
 
 const cases: {
@@ -171,6 +179,30 @@ const cases: {
     ask: (dns) => dns.addresses("h.example"),
     get: { kind: "found", values: ["192.0.2.1"] },
   },
+  {
+    name: "does not take an exchanger that DNS cannot name for an answer",
+    rules: [["d.example MX", answer(mx(1, tooLong))]],
+    ask: async (dns) => (await dns.mx("d.example")).kind,
+    get: "unknown",
+  },
+  {
+    name: "does not take an alias that DNS cannot name for an answer",
+    rules: [["h.example *", answer(alias("h.example", tooLong))]],
+    ask: async (dns) => (await dns.addresses("h.example")).kind,
+    get: "unknown",
+  },
+  {
+    name: "reads names in capitals",
+    rules: [["d.example MX", { kind: "answer", records: [mx(1, "MX.example"), mx(2, "mx2.example")], capitals: true }]],
+    ask: async (dns) => (await dns.mx("d.example")).kind,
+    get: "found",
+  },
+  ...tcpFailures.map((tcp) => ({
+    name: `does not take a truncated answer for one when TCP ${tcp}`,
+    rules: [["d.example MX", { kind: "truncated", records: [mx(1, "mx.example")], tcp }]] as const,
+    ask: async (dns: Dns) => (await dns.mx("d.example")).kind,
+    get: "unknown",
+  })),
   {
     name: "asks nobody for what is no host name",
     rules: [],

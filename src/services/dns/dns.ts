@@ -41,6 +41,8 @@ export interface DnsOptions {
 
 const maxRecords = 100;
 const maxAliases = 10;
+/** 255 octets in DNS (RFC 1035 §2.3.4). c-ares lets longer ones through: an answer with one says nothing. */
+const maxNameLength = 253;
 /**
  * To a server that is quick as a rule c-ares gives a quarter of a second first, then twice as long each time, less up to
  * half of it by lot, and an answer to an earlier try does not count: so many tries let one that takes a second through.
@@ -48,6 +50,7 @@ const maxAliases = 10;
 const tries = 5;
 
 const noSuch: Answer<never> = { kind: "none" };
+const malformed = { kind: "unknown", why: "DNS answer was malformed" } as const satisfies Answer<never>;
 
 /** A resolver that asks these servers. Fails when one of them is no address. */
 export function createDns({
@@ -91,6 +94,7 @@ export function createDns({
       const alias = await aliases(at);
       if (alias.kind !== "found") return alias;
       at = alias.values[0] ?? "";
+      if (at.length > maxNameLength) return malformed;
     }
     return { kind: "unknown", why: `${name} is an alias of an alias, without end` };
   };
@@ -102,6 +106,7 @@ export function createDns({
         const records = await caught(() => resolver.resolveMx(name));
         if (records.kind !== "found") return { answer: records, ttlMs: maxKeptMs };
         const values = records.values.map(({ exchange, priority }) => ({ name: exchange, preference: priority }));
+        if (values.some((value) => value.name.length > maxNameLength)) return { answer: malformed, ttlMs: 0 };
         return { answer: { kind: "found", values }, ttlMs: maxKeptMs };
       });
     },
@@ -140,7 +145,7 @@ const whys: ReadonlyMap<string, string> = new Map([
   ["ESERVFAIL", "DNS servers failed (SERVFAIL)"],
   ["EREFUSED", "DNS servers refused to answer"],
   ["ECONNREFUSED", "no DNS server could be reached"],
-  ["EBADRESP", "DNS answer was malformed"],
+  ["EBADRESP", malformed.why],
 ]);
 
 /** Letters, digits, - and _: a backslash or an octet over 127 would mean something else to the library. */
