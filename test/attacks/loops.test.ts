@@ -34,8 +34,10 @@ before(async () => {
   const back = { "mail/other.example/back/.qmail": "&there@localhost\n" };
   other = stack.use(await startServer({ control, files: back }));
   const smtproutes = `far.example:127.0.0.1:${refusing.port}\nother.example:127.0.0.1:${other.smtpPort}\n`;
-  server = stack.use(await startServer({ control: { smtproutes, recipientcheck: "accept\n" }, files }));
-  writeFileSync(join(other.root, "control/smtproutes"), `localhost:127.0.0.1:${server.smtpPort}\n`);
+  const mailboxdomains = "localhost:create\nfirst.example:create\n";
+  server = stack.use(await startServer({ control: { smtproutes, mailboxdomains, recipientcheck: "accept\n" }, files }));
+  const ours = ["localhost", "first.example"].map((domain) => `${domain}:127.0.0.1:${server.smtpPort}\n`);
+  writeFileSync(join(other.root, "control/smtproutes"), ours.join(""));
   await other.postern(["reload"]);
 });
 after(() => stack.disposeAsync());
@@ -111,19 +113,45 @@ test("a bounce that bounces goes to the postmaster, and if that fails nowhere", 
   assert.equal(logged(server, "new") - before, 3);
 });
 
+/** A mailbox whose owner is away: what comes stays, and is answered. */
+function makeAway(of: Server, domain: string, name: string, answer: string): void {
+  const home = join(of.root, "mail", domain, name);
+  for (const part of ["tmp", "new", "cur"]) mkdirSync(join(home, "Maildir", part), { recursive: true });
+  writeFileSync(join(home, ".qmail"), `./Maildir/\n${answer}`);
+}
+
 test("two programs that answer every message, also each other, stop at the first that has no sender", async () => {
-  const folder = join(server.root, "mail/localhost");
-  for (const name of ["away", "gone"]) {
-    mkdirSync(join(folder, name), { recursive: true });
-    writeFileSync(join(folder, name, ".qmail"), `./Maildir/\n${answers(server.root, "")}`);
-    for (const part of ["tmp", "new", "cur"]) mkdirSync(join(folder, name, "Maildir", part), { recursive: true });
-  }
+  for (const name of ["away", "gone"]) makeAway(server, "localhost", name, answers(server.root, ""));
   const before = logged(server, "new");
   assert.match(await send(["away@localhost"], "gone@localhost"), /^250/);
   await until("the answer", () => readMaildir(mailboxOf(server, "gone")).length === 1);
   await until("an empty queue", () => isEmpty(server));
   assert.equal(logged(server, "new") - before, 2);
 });
+
+/** As `vacation` does: nobody is answered twice. */
+const once = (answer: string): string => answer.replace("|", '|test -e "./$SENDER" && exit 0; touch "./$SENDER"; ');
+
+/** `copies`: of all that came of one message, which is counted too: here, there. */
+for (const [name, answer, copies] of [
+  ["answer every message, with no sender", (root: string) => answers(root, ""), [1, 1]],
+  ["answer as themselves, everybody once", (root: string, who: string) => once(answers(root, who)), [2, 1]],
+] as const) {
+  test(`two programs on two servers that ${name}, come to an end`, async () => {
+    const who = name.split(" ")[1] ?? "";
+    makeAway(server, "first.example", who, answer(server.root, `${who}@first.example`));
+    makeAway(other, "other.example", who, answer(other.root, `${who}@other.example`));
+    assert.match(await send([`${who}@first.example`], `${who}@other.example`), /^250/);
+    const boxes = [
+      join(server.root, `mail/first.example/${who}/Maildir`),
+      join(other.root, `mail/other.example/${who}/Maildir`),
+    ];
+    const counts = (): number[] => boxes.map((box) => readMaildir(box).length);
+    await until("the answers", () => counts().join() === copies.join());
+    await until("empty queues", async () => (await isEmpty(server)) && (await isEmpty(other)));
+    assert.deepEqual(counts(), copies);
+  });
+}
 
 for (const field of ["Received: x", "RECEIVED: x", "Received : x", "Delivered-To: a@b"]) {
   test(`a message with 100 fields "${field}" is not taken`, async () => {
