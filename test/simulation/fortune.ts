@@ -86,14 +86,16 @@ export class Fortunes {
     return undefined;
   }
 
-  /** Until when its mail is left on disk. */
+  /** Until when its mail is left on disk, or was. */
   restsUntilMs(key: string): number {
     return this.#fortunes.get(key)?.restsUntilMs ?? 0;
   }
 
-  opened(key: string): void {
+  opened(key: string, wallMs: number): void {
     const fortune = this.#fortunes.get(key);
-    if (fortune) Object.assign(fortune, { blocks: 0, restsUntilMs: 0 });
+    if (!fortune) return;
+    fortune.blocks = 0;
+    fortune.restsUntilMs = Math.min(fortune.restsUntilMs, wallMs);
   }
 
   clamped(latestMs: number): void {

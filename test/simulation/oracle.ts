@@ -297,7 +297,7 @@ export class Oracle {
         this.#block(keyOf(change.channel, change.destination), change.untilMs);
         break;
       case "open":
-        this.fortunes.opened(keyOf(change.channel, change.destination));
+        this.fortunes.opened(keyOf(change.channel, change.destination), change.nowMs);
         break;
       case "unclaim":
         this.#unclaim(this.recipient(change.message, change.number));
