@@ -6,6 +6,7 @@
  *   far-side.ts RULES-AS-JSON ADDRESS...
  */
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createServer } from "node:https";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
@@ -43,7 +44,14 @@ export type FarOrder =
 export type FarWord =
   | { readonly say: "begun" }
   | { readonly say: "healed"; readonly address: string }
-  | { readonly say: "taken"; readonly at: string; readonly forwardPaths: readonly string[]; readonly octets: number }
+  /** `digest`: SHA-256 of what follows the header, as on the wire. */
+  | {
+      readonly say: "taken";
+      readonly at: string;
+      readonly forwardPaths: readonly string[];
+      readonly octets: number;
+      readonly digest: string;
+    }
   /** What a client heard after its message, or of what was refused before; "" when the connection ended without. */
   | { readonly say: "sent"; readonly from: string; readonly forwardPath: string; readonly reply: string };
 
@@ -110,7 +118,10 @@ async function startPeer(address: string, script: Script, tls?: Credentials): Pr
   let told = 0;
   setInterval(() => {
     for (const { forwardPaths, body } of peer.received.slice(told)) {
-      say({ say: "taken", at: address, forwardPaths, octets: body.length });
+      const digest = createHash("sha256")
+        .update(body.slice(body.indexOf("\r\n\r\n") + 4))
+        .digest("hex");
+      say({ say: "taken", at: address, forwardPaths, octets: body.length, digest });
     }
     told = peer.received.length;
   }, 20);

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { DnsRule } from "./dns-server.ts";
 import type { FarOrder, FarWord } from "./far-side.ts";
+import type { Manners, Mishap } from "./rough-wire.ts";
+
+const ip = (...args: string[]) => execFileSync("ip", args);
 
 /**
  * Two hosts and a wire between them, each a network namespace: 10.99.0.1 and fd99::1 near, 10.99.0.2 and fd99::2 far, and
@@ -12,12 +15,37 @@ import type { FarOrder, FarWord } from "./far-side.ts";
 export class Wire implements Disposable {
   readonly near = `postern-near-${process.pid}`;
   readonly far = `postern-far-${process.pid}`;
+  /** What happened to packets of a rough one, in order. */
+  readonly mishaps: Mishap[] = [];
+  #roughWire: ChildProcess | undefined;
 
-  constructor() {
-    const ip = (...args: string[]) => execFileSync("ip", args);
+  /** `isRough` is for `makeRough`, which then has the link made. */
+  constructor(isRough = false) {
     ip("netns", "add", this.near);
     ip("netns", "add", this.far);
+    if (isRough) return;
     ip("-n", this.near, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", this.far);
+    this.#bringUp();
+  }
+
+  /** One that may have bad manners: `rough-wire.ts`, for as long as the wire is there. */
+  static async makeRough(seed: number): Promise<Wire> {
+    const wire = new Wire(true);
+    const command = [process.execPath, join(import.meta.dirname, "rough-wire.ts"), wire.far, String(seed)];
+    const child = spawn("ip", ["netns", "exec", wire.near, ...command], { stdio: ["pipe", "pipe", "inherit"] });
+    wire.#roughWire = child;
+    const lines = createInterface({ input: child.stdout });
+    await Promise.race([once(lines, "line"), once(lines, "close")]);
+    lines.on("line", (line) => wire.mishaps.push(line as Mishap));
+    wire.#bringUp();
+    return wire;
+  }
+
+  behave(manners: Manners): void {
+    this.#roughWire?.stdin?.write(`${JSON.stringify(manners)}\n`);
+  }
+
+  #bringUp(): void {
     for (const [name, number] of [
       [this.near, 1],
       [this.far, 2],
@@ -46,6 +74,7 @@ export class Wire implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#roughWire?.kill("SIGKILL");
     for (const name of [this.near, this.far]) execFileSync("ip", ["netns", "delete", name]);
   }
 }
