@@ -7,9 +7,10 @@ import { after, test } from "node:test";
 import type { Event } from "../../protocol/event/event.ts";
 import { formatArgon2, hashArgon2, parseArgon2 } from "../../protocol/password/argon2.ts";
 import { deriveScramKeys, formatScramKeys } from "../../protocol/password/scram-keys.ts";
+import type { LoginEnd } from "../../protocol/wire/directory.ts";
 import { openAccounts } from "../../services/accounts/open-accounts.ts";
 import { createGuesses } from "./guesses.ts";
-import { createLogins, type LoginEnd, type LoginRequest } from "./logins.ts";
+import { createLogins, type LoginRequest } from "./logins.ts";
 import { createPasswords } from "./passwords.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "postern-logins-"));

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Event } from "../../protocol/event/event.ts";
 import { beginExchange, type Mechanism, mechanismOf, needsSecret } from "../../protocol/sasl/mechanisms.ts";
 import { failed, type Start, type Step } from "../../protocol/sasl/step.ts";
+import type { LoginEnd } from "../../protocol/wire/directory.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 import type { Guesses } from "./guesses.ts";
 import type { Passwords } from "./passwords.ts";
@@ -11,15 +12,6 @@ export interface LoginRequest extends Pick<Start, "initial" | "binding"> {
   readonly service: string;
   readonly mechanism: string;
   readonly address: string;
-}
-
-/** How it ended: fields as in the frame `saslEnd`. */
-export interface LoginEnd {
-  readonly letter: "K" | "Z" | "D";
-  readonly account: string;
-  readonly text: string;
-  readonly additional: Buffer;
-  readonly ticket: Buffer;
 }
 
 export interface LoginEvents {

@@ -1,7 +1,7 @@
 import { isEnvelopeAddress } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { openSpool, type Spool } from "../../services/queue-program/spool.ts";
-import type { Client } from "../../services/submission/queue-link.ts";
+import type { Client } from "../../services/submission/message-stream.ts";
 
 const maxRecipients = 100_000;
 /** What an address costs beside its octets. */

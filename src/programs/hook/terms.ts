@@ -3,7 +3,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import { createClientRules } from "../../protocol/network/client-rules.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createRules } from "../../protocol/routing/rules.ts";
-import type { Client } from "../../services/submission/queue-link.ts";
+import type { Client } from "../../services/submission/message-stream.ts";
 
 /** What is to run for a client's message, and in what environment. */
 export interface Order {

@@ -12,8 +12,9 @@ import {
 } from "../../protocol/pop3/authorization.ts";
 import { lineTooLong, maxCommandOctets, parseCommand } from "../../protocol/pop3/command.ts";
 import { createLines, tooLong } from "../../protocol/pop3/lines.ts";
+import type { LoginEnd } from "../../protocol/wire/directory.ts";
 import { maxSaslOctets } from "../../protocol/wire/directory.ts";
-import type { DirectoryClient, Login, LoginEnd } from "../../services/directory-client/directory-client.ts";
+import type { DirectoryClient, Login } from "../../services/directory-client/directory-client.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";
 import type { MailboxLink, OpenMailbox } from "./mailbox-link.ts";

@@ -15,7 +15,7 @@ import {
   refusedSession,
   sessionEnded,
 } from "../../protocol/wire/mailbox.ts";
-import { type Channel, createChannel } from "../../services/channel/channel.ts";
+import { createStreams, type Stream, type Streams } from "../../services/channel/streams.ts";
 
 export interface MailboxEvents {
   /** It is open: input may be sent. */
@@ -48,102 +48,100 @@ export interface MailboxLink {
   open(ticket: Buffer, logins: readonly string[], events: MailboxEvents): OpenMailbox;
 }
 
-interface Stream {
-  readonly events: MailboxEvents;
-  isOpened: boolean;
-  inputOctets: number;
-  outputOctets: number;
-}
-
 const away = "mailboxes cannot be opened at the moment";
 
 export function createMailboxLink(): MailboxLink {
-  let channel: Channel | undefined;
-  let streams = new Map<number, Stream>();
-  let last = 0;
+  const streams = createStreams();
+  return {
+    attach: streams.attach,
+    open(ticket, logins, events) {
+      const mailbox = new Mailbox(streams, events);
+      if (streams.isUp) mailbox.open(ticket, logins);
+      else setImmediate(() => events.onLost(away));
+      return mailbox;
+    },
+  };
+}
 
-  const onFrame = ({ type, stream: number, payload }: Frame): undefined | "broken" => {
-    const stream = streams.get(number);
-    if (!stream) return undefined; // closed, and it was on its way
+class Mailbox implements OpenMailbox, Stream {
+  readonly #streams: Streams;
+  readonly #events: MailboxEvents;
+  #number = 0;
+  #isOpened = false;
+  #inputOctets = 0;
+  #outputOctets = 0;
+
+  constructor(streams: Streams, events: MailboxEvents) {
+    this.#streams = streams;
+    this.#events = events;
+  }
+
+  open(ticket: Buffer, logins: readonly string[]): void {
+    this.#number = this.#streams.open(this);
+    this.#streams.send(openSession.encode(this.#number, { ticket, logins }));
+  }
+
+  get room(): number {
+    return this.#isOpened && this.#isOpen ? inputWindowOctets - this.#inputOctets : 0;
+  }
+
+  input(octets: Buffer): void {
+    this.#inputOctets += octets.length;
+    if (this.#isOpen) this.#streams.send(encodeFrame(inputType, this.#number, octets));
+  }
+
+  credit(octets: number): void {
+    this.#outputOctets -= octets;
+    if (this.#isOpen && octets > 0) this.#streams.send(outputCredit.encode(this.#number, { octets }));
+  }
+
+  close(): void {
+    if (this.#streams.close(this.#number, this)) this.#streams.send(closeSession.encode(this.#number, {}));
+  }
+
+  get #isOpen(): boolean {
+    return this.#streams.isOpen(this.#number, this);
+  }
+
+  lost(): void {
+    this.#events.onLost(away);
+  }
+
+  understand({ type, payload }: Frame): undefined | "broken" {
     switch (type) {
       case opened.type:
-        if (stream.isOpened || !opened.decode(payload)) return "broken";
-        stream.isOpened = true;
-        stream.events.onOpened();
+        if (this.#isOpened || !opened.decode(payload)) return "broken";
+        this.#isOpened = true;
+        this.#events.onOpened();
         return undefined;
       case outputType:
-        stream.outputOctets += payload.length;
-        if (!stream.isOpened || stream.outputOctets > mostOutputOctets) return "broken";
-        stream.events.onOutput(Buffer.from(payload));
+        this.#outputOctets += payload.length;
+        if (!this.#isOpened || this.#outputOctets > mostOutputOctets) return "broken";
+        this.#events.onOutput(Buffer.from(payload));
         return undefined;
       case inputCredit.type: {
         const octets = inputCredit.decode(payload)?.octets ?? 0;
-        if (octets === 0 || octets > stream.inputOctets) return "broken";
-        stream.inputOctets -= octets;
-        stream.events.onRoom();
+        if (octets === 0 || octets > this.#inputOctets) return "broken";
+        this.#inputOctets -= octets;
+        this.#events.onRoom();
         return undefined;
       }
       case sessionEnded.type: {
         const fields = sessionEnded.decode(payload);
-        if (!fields || !stream.isOpened) return "broken";
-        streams.delete(number);
-        stream.events.onEnd(fields.retrieved, fields.deleted);
+        if (!fields || !this.#isOpened) return "broken";
+        this.#streams.close(this.#number, this);
+        this.#events.onEnd(fields.retrieved, fields.deleted);
         return undefined;
       }
       case refusedSession.type: {
         const fields = refusedSession.decode(payload);
         if (!fields || !isPrintable(fields.text)) return "broken";
-        streams.delete(number);
-        stream.events.onLost(fields.text);
+        this.#streams.close(this.#number, this);
+        this.#events.onLost(fields.text);
         return undefined;
       }
       default:
         return "broken";
     }
-  };
-
-  return {
-    attach(socket) {
-      channel?.close();
-      const fresh = createChannel(socket, {
-        onFrame,
-        onClose() {
-          if (channel === fresh) channel = undefined;
-          const lost = streams;
-          streams = new Map();
-          for (const { events } of lost.values()) events.onLost(away);
-        },
-      });
-      channel = fresh;
-    },
-    open(ticket, logins, events) {
-      const to = channel;
-      const stream: Stream = { events, isOpened: false, inputOctets: 0, outputOctets: 0 };
-      do last = (last + 1) % 2 ** 32;
-      while (streams.has(last));
-      const number = last;
-      if (to) {
-        streams.set(number, stream);
-        to.send(openSession.encode(number, { ticket, logins }));
-      } else setImmediate(() => events.onLost(away));
-      const isOpen = (): boolean => streams.get(number) === stream;
-      return {
-        get room() {
-          return stream.isOpened && isOpen() ? inputWindowOctets - stream.inputOctets : 0;
-        },
-        input(octets) {
-          stream.inputOctets += octets.length;
-          if (isOpen()) to?.send(encodeFrame(inputType, number, octets));
-        },
-        credit(octets) {
-          stream.outputOctets -= octets;
-          if (isOpen() && octets > 0) to?.send(outputCredit.encode(number, { octets }));
-        },
-        close() {
-          if (isOpen()) to?.send(closeSession.encode(number, {}));
-          if (isOpen()) streams.delete(number);
-        },
-      };
-    },
-  };
+  }
 }

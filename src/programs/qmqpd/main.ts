@@ -4,8 +4,8 @@ import type { Settings } from "../../protocol/control/table.ts";
 import { createNetworks, type Networks } from "../../protocol/network/network.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { runProgram } from "../../services/program/program.ts";
+import type { Client } from "../../services/submission/message-stream.ts";
 import { createQueueClient } from "../../services/submission/queue-client.ts";
-import type { Client } from "../../services/submission/queue-link.ts";
 import { localCaller, networkCaller } from "./callers.ts";
 import { createService, limits, type Service } from "./serve.ts";
 

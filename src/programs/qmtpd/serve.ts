@@ -6,8 +6,8 @@ import { createRules } from "../../protocol/routing/rules.ts";
 import type { Rules } from "../../protocol/smtp/session.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
+import type { Client } from "../../services/submission/message-stream.ts";
 import type { Submission } from "../../services/submission/queue-client.ts";
-import type { Client } from "../../services/submission/queue-link.ts";
 import { Connection } from "./connection.ts";
 
 export interface ServiceOptions {

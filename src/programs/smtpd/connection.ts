@@ -20,8 +20,9 @@ import {
   takeBack,
 } from "../../protocol/smtp/session.ts";
 import { receivedLine, type Trace } from "../../protocol/smtp/trace.ts";
+import type { LoginEnd } from "../../protocol/wire/directory.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
-import type { DirectoryClient, Login, LoginEnd } from "../../services/directory-client/directory-client.ts";
+import type { DirectoryClient, Login } from "../../services/directory-client/directory-client.ts";
 import type { WayIn } from "../../services/submission/queue-link.ts";
 import type { Contexts } from "../../services/tls/contexts.ts";
 import { secureServer, type TlsSession } from "../../services/tls/server.ts";

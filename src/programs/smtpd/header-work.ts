@@ -6,7 +6,8 @@ import { createSubmittedHeader, type SubmittedHeader } from "../../protocol/head
 import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
-import type { DirectoryClient, Forget } from "../../services/directory-client/directory-client.ts";
+import type { Forget } from "../../services/channel/streams.ts";
+import type { DirectoryClient } from "../../services/directory-client/directory-client.ts";
 import { type HeaderWork, printable } from "./intake.ts";
 
 /** What is done with mail of those who logged in. */

@@ -5,8 +5,9 @@ import { createHeaderGauge, createHopCounter } from "../../protocol/smtp/hops.ts
 import { tooBig } from "../../protocol/smtp/session.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
-import type { Forget } from "../../services/directory-client/directory-client.ts";
-import type { Envelope, Submission, WayIn } from "../../services/submission/queue-link.ts";
+import type { Forget } from "../../services/channel/streams.ts";
+import type { Envelope, Submission } from "../../services/submission/message-stream.ts";
+import type { WayIn } from "../../services/submission/queue-link.ts";
 
 export interface IntakeLimits {
   readonly maxMessageOctets: number;

@@ -4,7 +4,8 @@ import { createMeter } from "../../protocol/limits/meter.ts";
 import { clientOf, neighbourhoodOf } from "../../protocol/network/network.ts";
 import { createRouter, type Router } from "../../protocol/routing/router.ts";
 import * as wire from "../../protocol/wire/directory.ts";
-import type { DirectoryClient, Forget } from "../../services/directory-client/directory-client.ts";
+import type { Forget } from "../../services/channel/streams.ts";
+import type { DirectoryClient } from "../../services/directory-client/directory-client.ts";
 
 /** Whether recipients exist, and who asks for too many that do not. One for all connections of a process. */
 export interface Recipients {

@@ -60,6 +60,14 @@ export const saslEnd = defineFrame(71, {
   additional: "octets",
   ticket: "octets",
 });
+/** How a login ended, as `saslEnd` says it. */
+export interface LoginEnd {
+  readonly letter: "K" | "Z" | "D";
+  readonly account: string;
+  readonly text: string;
+  readonly additional: Buffer;
+  readonly ticket: Buffer;
+}
 export const saslCancel = defineFrame(72, {});
 
 /** Would a message to this address find a mailbox, and room in it? As a delivery would look for it. */

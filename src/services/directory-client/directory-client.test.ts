@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeDirectory } from "../../../test/dialogues/fake-directory.ts";
+import type { LoginEnd } from "../../protocol/wire/directory.ts";
 import * as wire from "../../protocol/wire/directory.ts";
 import { encodeFrame } from "../../protocol/wire/frame.ts";
-import { createDirectoryClient, type DirectoryClient, type LoginEnd, type LoginRequest } from "./directory-client.ts";
+import { createDirectoryClient, type DirectoryClient, type LoginRequest } from "./directory-client.ts";
 
 const joined = async (): Promise<{ client: DirectoryClient; directory: FakeDirectory }> => {
   const client = createDirectoryClient();

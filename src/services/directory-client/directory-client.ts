@@ -3,6 +3,7 @@ import {
   askRecipient,
   askSender,
   cannotTell,
+  type LoginEnd,
   maxSaslOctets,
   overQuotaForGood,
   recipientAnswer,
@@ -13,11 +14,7 @@ import {
   saslResponse,
   senderAnswer,
 } from "../../protocol/wire/directory.ts";
-import type { Frame } from "../../protocol/wire/frame.ts";
-import { type Channel, createChannel } from "../channel/channel.ts";
-
-/** Drops a question: its answer is not called any more. May be called at any time. */
-export type Forget = () => void;
+import { createStreams, type Forget, type Stream } from "../channel/streams.ts";
 
 /** What a login begins with: fields as in the frame `saslBegin`. */
 export interface LoginRequest {
@@ -29,15 +26,6 @@ export interface LoginRequest {
   readonly initial: Buffer | undefined;
   /** The channel binding tls-exporter, where there is one. */
   readonly exporter: Buffer | undefined;
-}
-
-/** How a login ended: `letter` and the others as in the frame `saslEnd`. */
-export interface LoginEnd {
-  readonly letter: "K" | "Z" | "D";
-  readonly account: string;
-  readonly text: string;
-  readonly additional: Buffer;
-  readonly ticket: Buffer;
 }
 
 export interface LoginEvents {
@@ -70,13 +58,6 @@ export interface DirectoryClient {
   login(request: LoginRequest, events: LoginEvents): Login;
 }
 
-/** Takes a frame of its stream. "broken" for what may not come now; "over" with the last. */
-interface Question {
-  understand(frame: Frame): undefined | "over" | "broken";
-  /** `directory` went. */
-  lost(): void;
-}
-
 const away: LoginEnd = {
   letter: "Z",
   account: "",
@@ -87,24 +68,9 @@ const away: LoginEnd = {
 const mostSender = 2;
 
 export function createDirectoryClient(): DirectoryClient {
-  let channel: Channel | undefined;
-  let questions = new Map<number, Question>();
-  let lastStream = 0;
-  const waiting = new Set<() => void>();
+  const streams = createStreams();
+  const nothingToForget: Forget = () => {};
 
-  const onFrame = (frame: Frame): undefined | "broken" => {
-    const question = questions.get(frame.stream);
-    if (!question) return undefined; // it was on its way when the question was dropped
-    const told = question.understand(frame);
-    if (told === "over") questions.delete(frame.stream);
-    return told === "broken" ? "broken" : undefined;
-  };
-  const open = (question: Question): number => {
-    do lastStream = (lastStream + 1) % 2 ** 32;
-    while (questions.has(lastStream));
-    questions.set(lastStream, question);
-    return lastStream;
-  };
   /** One frame out, one number back. */
   const ask = (
     encode: (stream: number) => Buffer,
@@ -112,80 +78,57 @@ export function createDirectoryClient(): DirectoryClient {
     most: number,
     answer: (value: number) => void,
   ): Forget => {
-    if (!channel) {
+    if (!streams.isUp) {
       answer(cannotTell);
-      return () => {};
+      return nothingToForget;
     }
-    const question: Question = {
+    const question: Stream = {
       understand(frame) {
         const fields = frame.type === type ? decode(frame.payload) : undefined;
         if (!fields || fields.answer > most) return "broken";
-        questions.delete(frame.stream); // before the answer, which may ask again
+        streams.close(number, question); // before the answer, which may ask again
         answer(fields.answer);
-        return "over";
+        return undefined;
       },
       lost: () => answer(cannotTell),
     };
-    const stream = open(question);
-    channel.send(encode(stream));
-    return () => {
-      if (questions.get(stream) === question) questions.delete(stream);
-    };
+    const number = streams.open(question);
+    streams.send(encode(number));
+    return () => streams.close(number, question);
   };
 
   return {
     get isUp() {
-      return channel !== undefined;
+      return streams.isUp;
     },
-    attach(socket) {
-      channel?.close();
-      const fresh = createChannel(socket, {
-        onFrame,
-        onClose: () => {
-          if (channel === fresh) channel = undefined;
-          const lost = questions;
-          questions = new Map();
-          for (const question of lost.values()) question.lost();
-        },
-      });
-      channel = fresh;
-      const calls = [...waiting];
-      waiting.clear();
-      for (const call of calls) call();
-    },
-    whenUp(call) {
-      waiting.add(call);
-      return () => waiting.delete(call);
-    },
+    attach: streams.attach,
+    whenUp: streams.whenUp,
     askRecipient: (address, answer) =>
       ask((stream) => askRecipient.encode(stream, { address }), recipientAnswer, overQuotaForGood, answer),
     askSender: (account, address, answer) =>
       ask((stream) => askSender.encode(stream, { account, address }), senderAnswer, mostSender, answer),
     login(request, events) {
-      const to = channel;
-      if (!to) {
+      if (!streams.isUp) {
         events.onEnd(away);
         return { respond() {}, cancel() {} };
       }
       const question = loginQuestion({
         ...events,
         onEnd(end) {
-          questions.delete(stream); // first: what follows may cancel it
+          streams.close(number, question); // first: what follows may cancel it
           events.onEnd(end);
         },
       });
-      const stream = open(question);
-      to.send(saslBegin.encode(stream, beginFields(request)));
+      const number = streams.open(question);
+      streams.send(saslBegin.encode(number, beginFields(request)));
       return {
         respond(octets) {
-          if (questions.get(stream) !== question) return;
+          if (!streams.isOpen(number, question)) return;
           question.answered();
-          to.send(saslResponse.encode(stream, { octets }));
+          streams.send(saslResponse.encode(number, { octets }));
         },
         cancel() {
-          if (questions.get(stream) !== question) return;
-          questions.delete(stream);
-          to.send(saslCancel.encode(stream, {}));
+          if (streams.close(number, question)) streams.send(saslCancel.encode(number, {}));
         },
       };
     },
@@ -203,7 +146,7 @@ const beginFields = ({ service, mechanism, address, initial, exporter }: LoginRe
 });
 
 /** `answered` lets the next challenge come. */
-function loginQuestion({ onChallenge, onEnd }: LoginEvents): Question & { answered(): void } {
+function loginQuestion({ onChallenge, onEnd }: LoginEvents): Stream & { answered(): void } {
   let isChallenged = false;
   return {
     answered() {
@@ -222,7 +165,7 @@ function loginQuestion({ onChallenge, onEnd }: LoginEvents): Question & { answer
       const { letter, account, text } = fields;
       if (letter === "K" && account === "") return "broken";
       onEnd({ letter, account, text, additional: Buffer.from(fields.additional), ticket: Buffer.from(fields.ticket) });
-      return "over";
+      return undefined;
     },
     lost: () => onEnd(away),
   };

@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { type Client, createQueueLink } from "./queue-link.ts";
+import type { Client } from "./message-stream.ts";
+import { createQueueLink } from "./queue-link.ts";
 
 /** One message on its way to `queue`, for who can wait. */
 export interface Submission {

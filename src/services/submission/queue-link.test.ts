@@ -15,7 +15,8 @@ import {
   submissionCredit,
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
-import { type Asked, createQueueLink, inFrames, type QueueLink, type Submission } from "./queue-link.ts";
+import { type Asked, inFrames, type Submission } from "./message-stream.ts";
+import { createQueueLink, type QueueLink } from "./queue-link.ts";
 
 /** As much of a socket as a channel touches. */
 class FakeSocket extends EventEmitter {
