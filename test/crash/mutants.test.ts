@@ -235,9 +235,9 @@ const rows: readonly Row[] = [
     crashes: 1,
     exits: ["Maildir", "mbox"],
     fault: {
-      file: "programs/smtpd/connection.js",
-      from: '!== "closing")\n            this.#intake?.abandon();',
-      to: '!== "closing") this.#intake?.finish({ ...this.#session.transaction, uid: this.#around.uid });',
+      file: "programs/smtpd/reception.js",
+      from: "this.#intake?.abandon();",
+      to: "this.#intake?.finish({ ...this.#talk.session.transaction, uid: this.#talk.around.uid });",
     },
     shows: /, unfinished, is in/,
   },

@@ -63,7 +63,7 @@ const checks: readonly Check[] = [
   },
   {
     name: "a line kept whole, however long",
-    fault: { file: "programs/smtpd/connection.js", from: "<= maxCommandOctets)", to: "<= 2 ** 40)" },
+    fault: { file: "protocol/lines.js", from: "input.length >= most", to: "input.length >= 2 ** 40" },
     control: () => ({ smtpdprocesses: "1\n" }),
     async isKept(server) {
       const sockets = await Promise.all(Array.from({ length: 30 }, () => endlessLine(server.smtpPort, 4_000_000)));

@@ -1,9 +1,11 @@
-import { once } from "node:events";
-import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import type { ListenOptions, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
-import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { done, type Outcome } from "../../protocol/outcome.ts";
+import { createClients } from "../../services/client-service/clients.ts";
+import { listen, turnAway } from "../../services/client-service/listen.ts";
+import type { ClientService } from "../../services/client-service/run.ts";
 import { createDirectoryClient } from "../../services/directory-client/directory-client.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { createAdmission } from "../../services/submission/admission.ts";
@@ -18,18 +20,11 @@ export interface ServiceOptions {
   readonly log: (event: Event) => void;
 }
 
-/** The POP3 service. */
-export interface Pop3Service {
-  /** Accepts on a listener; "pop3s" begins with TLS. Resolves with the server once it does. */
+/** The POP3 service. Its listener "pop3s" begins with TLS. */
+export interface Pop3Service extends ClientService {
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   attachDirectory(socket: Socket): void;
   attachLocal(socket: Duplex): void;
-  /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
-  reload(settings: Settings, certificates: readonly CertificateFiles[]): Outcome<void>;
-  /** A second has passed. The service has no other clock. */
-  tick(): void;
-  /** Takes nothing new; resolves when every client is gone, at the latest after a second. */
-  stop(): Promise<void>;
 }
 
 const stopMs = 1_000;
@@ -45,8 +40,7 @@ export function createPop3Service(options: ServiceOptions): Outcome<Pop3Service>
   const directory = createDirectoryClient();
   const mailboxes = createMailboxLink();
   const servers: Server[] = [];
-  const connections = new Set<Connection>();
-  let allGone: (() => void) | undefined;
+  const clients = createClients();
   let seconds = 0;
   let lastNumber = 0;
   const around: Surroundings = {
@@ -70,7 +64,7 @@ export function createPop3Service(options: ServiceOptions): Outcome<Pop3Service>
     if (startsWithTls && !tls) return void socket.destroy(); // its last certificate was taken away since the start
     if (!admission.enter(address)) {
       log({ event: "refusal", connection: number, address, command: "", reply: tooMany });
-      return startsWithTls ? void socket.destroy() : turnAway(socket);
+      return startsWithTls ? void socket.destroy() : turnAway(socket, tooMany);
     }
     log({ event: "connection", connection: number, address, port, service });
     const { me, apop, clearlogin, timeoutpop3d } = settings;
@@ -79,29 +73,21 @@ export function createPop3Service(options: ServiceOptions): Outcome<Pop3Service>
       mayLoginInClear: clearlogin === 1 && isLoopback(address),
       stamp: apop === 1 ? `<${process.pid}.${number}.${Date.now()}@${me}>` : undefined,
     };
-    const connection = new Connection(socket, around, terms, (gone) => {
-      connections.delete(gone);
-      admission.leave(address);
-      if (connections.size === 0) allGone?.();
-    });
-    connections.add(connection);
+    clients.add(
+      (onGone) =>
+        new Connection(socket, around, terms, () => {
+          admission.leave(address);
+          onGone();
+        }),
+    );
   };
 
   return done({
     async listen(on, service) {
-      const server = createServer({ noDelay: true }, (socket) => accept(socket, service));
-      try {
-        server.listen(on);
-        await once(server, "listening");
-      } catch (error) {
-        return temporary(
-          "3.0",
-          `cannot accept ${service} connections: ${error instanceof Error ? error.message : error}`,
-        );
-      }
-      server.on("error", (error) => log({ event: "warning", text: `cannot accept a connection: ${error.message}` }));
-      servers.push(server);
-      return done(server);
+      const onSocket = (socket: Socket): void => accept(socket, service);
+      const listening = await listen(on, { service, options: {}, onSocket, log });
+      if (listening.kind === "done") servers.push(listening.value);
+      return listening;
     },
     attachDirectory: directory.attach,
     attachLocal: mailboxes.attach,
@@ -115,17 +101,11 @@ export function createPop3Service(options: ServiceOptions): Outcome<Pop3Service>
     },
     tick() {
       seconds++;
-      for (const connection of connections) connection.tick();
+      clients.tick();
     },
     async stop() {
       for (const server of servers) server.close();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      allGone = resolve;
-      for (const connection of connections) connection.takeLeave();
-      if (connections.size === 0) resolve();
-      const deadline = setTimeout(resolve, stopMs);
-      await promise;
-      clearTimeout(deadline);
+      await clients.stop(stopMs);
     },
   });
 }
@@ -136,9 +116,3 @@ const limitsOf = (settings: Settings) => ({
 });
 
 const isLoopback = (address: string): boolean => /^(::ffff:)?127\.|^::1$/.test(address);
-
-function turnAway(socket: Socket): void {
-  socket.on("error", () => {}); // it may be gone; nothing depends on it
-  socket.write(`${tooMany}\r\n`, "latin1");
-  socket.destroySoon();
-}

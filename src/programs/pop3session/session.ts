@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import { closeSync, readSync } from "node:fs";
+import { createLines, tooLong } from "../../protocol/lines.ts";
 import type { Usage } from "../../protocol/maildir/quota.ts";
 import { lineTooLong, maxCommandOctets, parseCommand } from "../../protocol/pop3/command.ts";
-import { createLines, tooLong } from "../../protocol/pop3/lines.ts";
 import { createMultiLineEncoder } from "../../protocol/pop3/multi-line.ts";
 import { createTransaction, type TransactionStep } from "../../protocol/pop3/transaction.ts";
 import { inputWindowOctets, outputWindowOctets } from "../../protocol/wire/mailbox.ts";

@@ -105,3 +105,4 @@ export function replyFor(answer: number): string {
 }
 
 export const unknownRecipient = "550 5.1.1 sorry, no mailbox here by that name";
+export const tooManyUnknown = "421 4.7.1 too many recipients that are not here, try again later";

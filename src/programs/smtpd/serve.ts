@@ -1,20 +1,23 @@
-import { once } from "node:events";
-import { createServer, type ListenOptions, type Server, type Socket } from "node:net";
+import type { ListenOptions, Server, Socket } from "node:net";
 import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { createNetworks, type Networks } from "../../protocol/network/network.ts";
-import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { done, type Outcome } from "../../protocol/outcome.ts";
 import { createRules, type RulesFor } from "../../protocol/routing/rules.ts";
+import { createClients } from "../../services/client-service/clients.ts";
+import { listen, turnAway } from "../../services/client-service/listen.ts";
+import type { ClientService } from "../../services/client-service/run.ts";
 import { createDirectoryClient } from "../../services/directory-client/directory-client.ts";
 import { createReclaimer } from "../../services/memory/reclaim.ts";
 import { type AdmissionLimits, createAdmission } from "../../services/submission/admission.ts";
 import { createQueueLink, wayOf } from "../../services/submission/queue-link.ts";
 import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { createContexts } from "../../services/tls/contexts.ts";
-import { Connection, type Surroundings, tooManyUnknown } from "./connection.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionTerms, Surroundings } from "./conversation.ts";
 import { readIntroduction } from "./proxied.ts";
 import { createRates } from "./rates.ts";
-import { createRecipients } from "./recipients.ts";
+import { createRecipients, tooManyUnknown } from "./recipients.ts";
 
 export interface ServiceOptions {
   readonly settings: Settings;
@@ -26,21 +29,14 @@ export interface ServiceOptions {
   readonly log: (event: Event) => void;
 }
 
-/** The SMTP service of one process. */
-export interface SmtpService {
-  /** Accepts on a listener; `service` names it in the log, "smtps" begins with TLS, "lmtp" speaks LMTP. Resolves with the server once it does. */
+/** The SMTP service of one process. Its listener "smtps" begins with TLS, "lmtp" speaks LMTP. */
+export interface SmtpService extends ClientService {
   listen(on: ListenOptions | { readonly fd: number }, service: string): Promise<Outcome<Server>>;
   /** A fresh connection with `queue`. */
   attachQueue(socket: Socket): void;
   attachDirectory(socket: Socket): void;
   /** A fresh connection with `hook`, for clients whose messages a program of the site's is to see. */
   attachHook(socket: Socket): void;
-  /** For the connections to come. Fails, and changes nothing, when the settings cannot be used. */
-  reload(settings: Settings, certificates: readonly CertificateFiles[]): Outcome<void>;
-  /** A second has passed: every deadline is looked at. The service has no other clock for them. */
-  tick(): void;
-  /** Takes nothing new; resolves when every client is gone, at the latest after `stopMs`. */
-  stop(): Promise<void>;
 }
 
 /** Transactions under way may finish within this. */
@@ -48,8 +44,8 @@ const stopMs = 5_000;
 /** For a proxy to say in whose name it comes. */
 const introductionSeconds = 10;
 const maxIntroducing = 1_000;
-const tooMany = "421 4.7.0 too many connections, try again later\r\n";
-const denied = "554 5.7.1 this server takes no mail from your address\r\n";
+const tooMany = "421 4.7.0 too many connections, try again later";
+const denied = "554 5.7.1 this server takes no mail from your address";
 
 /** What a socket knows of its ends. */
 type Ends = Pick<Socket, "remoteAddress" | "remotePort" | "localAddress" | "localPort">;
@@ -80,8 +76,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   const rates = createRates(settings, processes, () => seconds);
   const recipients = createRecipients({ settings, directory, processes, seconds: () => seconds });
   const servers: Server[] = [];
-  const connections = new Set<Connection>();
-  let allGone: (() => void) | undefined;
+  const clients = createClients();
   let seconds = 0;
   let lastNumber = 0;
   const around: Surroundings = {
@@ -91,7 +86,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       return seconds;
     },
     get isStopping() {
-      return allGone !== undefined;
+      return clients.isStopping;
     },
     get tls() {
       return tls;
@@ -131,68 +126,57 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     if (startsWithTls && !tls) return void socket.destroy(); // its last certificate was taken away since the start
     const isGuessing = rules !== "denied" && !rules.mayRelay && recipients.isGuessing(address);
     if (rules === "denied" || isGuessing || !admission.enter(address)) {
-      const reply = rules === "denied" ? denied : isGuessing ? `${tooManyUnknown}\r\n` : tooMany;
-      log({ event: "refusal", connection: number, address, command: "", reply: reply.trimEnd() });
+      const reply = rules === "denied" ? denied : isGuessing ? tooManyUnknown : tooMany;
+      log({ event: "refusal", connection: number, address, command: "", reply });
       return startsWithTls ? void socket.destroy() : turnAway(socket, reply);
     }
     log({ event: "connection", connection: number, address, port, service });
-    const connection = new Connection(
-      socket,
-      around,
-      {
-        number,
-        address,
-        rules: service === "lmtp" ? { ...rules, isLmtp: true } : rules,
-        service,
-        access: settings,
-        startsWithTls,
-        queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
-        me: settings.me,
-        submission: {
-          idhost: settings.idhost,
-          completes: settings.completeheader === 1,
-          checksFrom: settings.fromcheck === "reject",
-          hidesClient: settings.hideclient === 1,
-        },
-        maxHops: settings.maxhops,
-        maxHeaderOctets: settings.maxheaderbytes,
-        greetingSeconds: service === "smtp" && !rules.mayRelay ? settings.greetingdelay : 0,
-        messageSeconds: settings.timeoutmessage,
-        maxUnknownRecipients: settings.maxunknownrecipients,
-        tarpitSeconds: settings.unknownrecipientdelay,
-        timeoutSeconds: settings.timeoutsmtpd,
+    const connectionTerms: ConnectionTerms = {
+      number,
+      address,
+      rules: service === "lmtp" ? { ...rules, isLmtp: true } : rules,
+      service,
+      access: settings,
+      startsWithTls,
+      queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
+      me: settings.me,
+      submission: {
+        idhost: settings.idhost,
+        completes: settings.completeheader === 1,
+        checksFrom: settings.fromcheck === "reject",
+        hidesClient: settings.hideclient === 1,
       },
-      (gone) => {
-        connections.delete(gone);
-        admission.leave(address);
-        if (connections.size === 0) allGone?.();
-      },
+      maxHops: settings.maxhops,
+      maxHeaderOctets: settings.maxheaderbytes,
+      greetingSeconds: service === "smtp" && !rules.mayRelay ? settings.greetingdelay : 0,
+      messageSeconds: settings.timeoutmessage,
+      maxUnknownRecipients: settings.maxunknownrecipients,
+      tarpitSeconds: settings.unknownrecipientdelay,
+      timeoutSeconds: settings.timeoutsmtpd,
+    };
+    clients.add(
+      (onGone) =>
+        new Connection(socket, around, connectionTerms, () => {
+          admission.leave(address);
+          onGone();
+        }),
     );
-    connections.add(connection);
   };
 
   return done({
     async listen(on, service) {
       let from: Ends | undefined;
-      const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      const onSocket = (socket: Socket): void => {
         const { remoteAddress } = socket;
         if (remoteAddress !== undefined && terms.proxies.has(remoteAddress)) meetProxy(socket, service, remoteAddress);
         else accept(socket, service, from);
-      });
-      try {
-        server.listen(on);
-        await once(server, "listening");
-        const address = server.address();
-        if (address === null || typeof address !== "object") from = thisHost;
-      } catch (error) {
-        return temporary(
-          "3.0",
-          `cannot accept ${service} connections: ${error instanceof Error ? error.message : error}`,
-        );
-      }
-      server.on("error", (error) => log({ event: "warning", text: `cannot accept a connection: ${error.message}` }));
-      servers.push(server);
-      return done(server);
+      };
+      const listening = await listen(on, { service, options: { allowHalfOpen: true }, onSocket, log });
+      if (listening.kind !== "done") return listening;
+      const address = listening.value.address();
+      if (address === null || typeof address !== "object") from = thisHost;
+      servers.push(listening.value);
+      return listening;
     },
     attachQueue: queue.attach,
     attachDirectory: directory.attach,
@@ -214,21 +198,12 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     tick() {
       seconds++;
       for (const [socket, until] of introducing) if (seconds >= until) socket.destroy();
-      for (const connection of connections) connection.tick();
+      clients.tick();
     },
     async stop() {
       for (const server of servers) server.close();
-      const { promise, resolve } = Promise.withResolvers<void>();
-      allGone = resolve;
       for (const socket of introducing.keys()) socket.destroy();
-      for (const connection of connections) connection.stop();
-      if (connections.size === 0) resolve();
-      const deadline = setTimeout(() => {
-        for (const connection of connections) connection.takeLeave();
-        setImmediate(resolve);
-      }, stopMs);
-      await promise;
-      clearTimeout(deadline);
+      await clients.stop(stopMs);
     },
   });
 }
@@ -238,10 +213,4 @@ function limitsOf(settings: Settings, processes: number): AdmissionLimits {
     maxConnections: Math.ceil(settings.maxconnections / processes),
     maxConnectionsPerAddress: Math.ceil(settings.maxconnectionsperaddress / processes),
   };
-}
-
-function turnAway(socket: Socket, reply: string): void {
-  socket.on("error", () => {}); // it may be gone; nothing depends on it
-  socket.write(reply, "latin1");
-  socket.destroySoon();
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
+import { createLines, tooLong } from "../../../src/protocol/lines.ts";
 import { newAuthorization, stepAuthorization } from "../../../src/protocol/pop3/authorization.ts";
 import { maxCommandOctets, parseCommand } from "../../../src/protocol/pop3/command.ts";
-import { createLines, tooLong } from "../../../src/protocol/pop3/lines.ts";
 import { createMultiLineEncoder } from "../../../src/protocol/pop3/multi-line.ts";
 import { createTransaction } from "../../../src/protocol/pop3/transaction.ts";
 import type { Row } from "../explore.ts";

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { addressOf, isPrintable, maxPathOctets, parsePath, quoteAddress } from "../../../src/protocol/address.ts";
+import { createLines, type Line, strayEnd, tooLong } from "../../../src/protocol/lines.ts";
 import { parseIp } from "../../../src/protocol/network/network.ts";
 import { readProxyHeader } from "../../../src/protocol/proxy/proxy.ts";
 import { parseAuth, parseResponse, withoutSecret } from "../../../src/protocol/smtp/auth.ts";
 import { createTextDecoder } from "../../../src/protocol/smtp/chunk.ts";
-import { parseCommand } from "../../../src/protocol/smtp/command.ts";
+import { maxCommandOctets, parseCommand } from "../../../src/protocol/smtp/command.ts";
 import { createDataDecoder } from "../../../src/protocol/smtp/data.ts";
 import { createHopCounter } from "../../../src/protocol/smtp/hops.ts";
 import {
@@ -324,9 +325,34 @@ const trace: Row = {
   },
 };
 
+function commandLinesOf(pieces: readonly Buffer[]): readonly Line[] {
+  const lines = createLines(maxCommandOctets, "CR LF");
+  const taken: Line[] = [];
+  for (const piece of pieces) {
+    lines.put(piece);
+    for (let line = lines.take(); line !== undefined; line = lines.take()) taken.push(line);
+    assert.ok(lines.octets < maxCommandOctets);
+  }
+  return taken;
+}
+
+const commandLines: Row = {
+  name: "SMTP lines",
+  cases: 1_500,
+  check(source) {
+    const ends = ["\r\n", "\n", "\r", "\r\r\n", "\0"];
+    const wire = Buffer.from(source.list(6, () => mutated(source, commands) + source.pick(ends)).join(""), "latin1");
+    const whole = commandLinesOf([wire]);
+    assert.deepEqual(commandLinesOf(source.pieces(wire)), whole);
+    for (const line of whole)
+      if (line !== tooLong && line !== strayEnd) assert.ok(line.length < maxCommandOctets && !/[\r\n]/.test(line));
+  },
+};
+
 export const smtpRows: readonly Row[] = [
   commandLine,
   xtext,
+  commandLines,
   session,
   dataDecoder,
   chunkDecoder,
