@@ -279,3 +279,27 @@ test("step() offers REQUIRETLS within TLS, and priorities and holding to clients
   assert.doesNotMatch(offered(rules), /REQUIRETLS|PRIORITY|FUTURE/);
   assert.doesNotMatch(offered({ ...trusted, maxHoldSeconds: 0 }), /FUTURE/);
 });
+
+const mechanisms = ["PLAIN"];
+const helps: readonly (readonly [which: string, changed: Partial<Rules>, verbs: string])[] = [
+  ["by SMTP", {}, "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"],
+  ["by LMTP", { isLmtp: true }, "LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"],
+  ["of sendmail -bs", { isPlain: true }, "HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT"],
+  ["before TLS", { tls: "offered" }, "HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT"],
+  [
+    "that may log in",
+    { tls: "on", access: { ...noAccess, mechanisms } },
+    "HELO EHLO AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+  ],
+  [
+    "that is logged in",
+    { tls: "on", access: { ...noAccess, mechanisms, account: "joe@here.example" } },
+    "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT",
+  ],
+];
+for (const [which, changed, verbs] of helps) {
+  test(`step() tells a client ${which} the commands it may use`, () => {
+    const { reply } = step(newSession, parseCommand("HELP"), { ...rules, ...changed }, 0);
+    assert.equal(reply, `214 2.0.0 postern: ${verbs}`);
+  });
+}

@@ -139,9 +139,7 @@ export function step(session: Session, command: Command, rules: Rules, nowMs: nu
     case "VRFY":
       return vrfy(session, command.path, rules);
     case "HELP":
-      return stay(
-        `214 2.0.0 postern: ${rules.isLmtp ? "LHLO" : "HELO EHLO"} MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT`,
-      );
+      return stay(help(rules));
     case "QUIT":
       return { next: { at: "quit", client: session.client }, reply: `221 2.0.0 ${rules.greeting}` };
     case "wrong":
@@ -169,6 +167,19 @@ const extensions = (rules: Rules, nowMs: number): string =>
     ...(rules.mayRelay ? ["250-XVERP"] : []),
     "250 HELP",
   ].join("\r\n");
+
+/** What this client may say now (RFC 5321 §4.1.1.8). */
+function help({ isLmtp, isPlain, tls, access }: Rules): string {
+  const offersAuth = access.mechanisms.length > 0 && access.account === undefined;
+  const verbs = [
+    ...(isLmtp ? ["LHLO"] : ["HELO", "EHLO"]),
+    ...(tls === "offered" ? ["STARTTLS"] : []),
+    ...(offersAuth ? ["AUTH"] : []),
+    ...["MAIL", "RCPT", "DATA", ...(isPlain ? [] : ["BDAT"])],
+    ...["RSET", "NOOP", "VRFY", "HELP", "QUIT"],
+  ];
+  return `214 2.0.0 postern: ${verbs.join(" ")}`;
+}
 
 function starttls(session: Session, { tls }: Rules): Step {
   const stay = (reply: string): Step => ({ next: session, reply });
