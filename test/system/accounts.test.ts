@@ -32,12 +32,20 @@ test("a domain, its users and aliases, as docs/accounts.md has it", async (t) =>
     await until("the mail", () => mailOf("joe").length === 1);
     assert.match(mailOf("joe")[0] ?? "", /^Delivered-To: joe@example\.org$/m);
   });
+  await t.test("an address with a tag is its user's; with an extension, where there is a file for it", async () => {
+    assert.match(await send("joe+shop@example.org"), /^250 /);
+    await until("the mail", () => mailOf("joe").length === 2);
+    assert.ok(mailOf("joe").some((text) => /^Delivered-To: joe\+shop@example\.org$/m.test(text)));
+    assert.match(await send("joe-shop@example.org"), /^550 5\.1\.1 /);
+    assert.match(await send("nobody+shop@example.org"), /^550 5\.1\.1 /);
+    assert.match(await postern(["explain", "joe+shop@example.org"]), /⇒ none: as accounts have it/);
+  });
   await t.test("an alias goes to its targets, catch-all to its own", async () => {
     await postern(["user", "add", "ann@example.org"], "secret\n");
     await postern(["alias", "add", "info@example.org", "joe@example.org", "ann@example.org"]);
     await postern(["domain", "set", "example.org", "--catch-all", "ann@example.org"]);
     assert.match(await send("info@example.org", "anything@example.org"), /^250 /);
-    await until("the mail", () => mailOf("joe").length === 2 && mailOf("ann").length === 2);
+    await until("the mail", () => mailOf("joe").length === 3 && mailOf("ann").length === 2);
     assert.match(mailOf("joe").join(), /^Delivered-To: info@example\.org$/m);
     assert.match(mailOf("ann").join(), /^Delivered-To: anything@example\.org$/m);
   });
@@ -53,7 +61,7 @@ test("a domain, its users and aliases, as docs/accounts.md has it", async (t) =>
     for (const file of ["mailboxdomains", "rcpthosts"]) {
       assert.doesNotMatch(readFileSync(join(server.root, "control", file), "utf8"), /example/);
     }
-    assert.equal(mailOf("joe").length, 2);
+    assert.equal(mailOf("joe").length, 3);
   });
 });
 

@@ -284,6 +284,8 @@ interface MailboxCase {
   readonly homeKind: number;
   readonly report: string;
   readonly maildir?: string;
+  /** What may divide the name. */
+  readonly delimiters?: string;
 }
 const none = "DSorry, no mailbox here by that name. (#5.1.1)\n";
 const mailboxes: readonly MailboxCase[] = [
@@ -313,18 +315,42 @@ const mailboxes: readonly MailboxCase[] = [
     report: "Kdid 1+0+0\n",
     maildir: "joe-x",
   },
+  {
+    name: "with a tag",
+    ...{ exist: ["joe"], local: "joe+x", homeKind: homeBelow, delimiters: "-+" },
+    ...{ report: "Kdid 1+0+0\n", maildir: "joe" },
+  },
+  {
+    name: "with a tag, where they are made",
+    ...{ exist: ["joe"], local: "Joe+x", homeKind: homeMade, delimiters: "+" },
+    ...{ report: "Kdid 1+0+0\n", maildir: "joe" },
+  },
+  {
+    name: "with a tag that has a file",
+    ...{ exist: ["joe/.qmail-x"], local: "joe+x", homeKind: homeBelow, delimiters: "+" },
+    report: "Kdid 0+0+0\n",
+  },
+  {
+    name: "with a tag, and a file for the name alone",
+    ...{ exist: ["joe/.qmail"], local: "joe+x", homeKind: homeBelow, delimiters: "+" },
+    report: "Kdid 0+0+0\n",
+  },
+  {
+    name: "with what is no tag here",
+    ...{ exist: ["joe"], local: "joe+x", homeKind: homeBelow, report: none },
+  },
   { name: "above the folder", exist: [], local: "..", homeKind: homeMade, report: none },
   { name: "below another", exist: ["joe"], local: "joe/x", homeKind: homeMade, report: none },
   { name: "whose name is no text", exist: [], local: "jo\xff", homeKind: homeMade, report: none },
 ];
-for (const { name, exist, local, homeKind, report, maildir } of mailboxes) {
+for (const { name, exist, local, homeKind, report, maildir, delimiters = "-" } of mailboxes) {
   test(`deliver() to a virtual mailbox ${name}: ${report.trim()}`, async () => {
     for (const path of exist) {
       const isFile = path.includes(".qmail");
       mkdirSync(join(home, isFile ? join(path, "..") : path), { recursive: true });
       if (isFile) writeFileSync(join(home, path), "#\n");
     }
-    assert.equal(line(await play({ local, homeKind })), report);
+    assert.equal(line(await play({ local, homeKind, dash: delimiters })), report);
     if (maildir) assert.equal(stored(maildir, "Maildir").length, 1);
     assert.equal(existsSync(join(home, "..", "Maildir")), false);
   });

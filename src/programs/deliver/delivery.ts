@@ -69,9 +69,9 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
   });
   if (message.hasLine()) return failed(looping);
   const { ground } = around.store;
-  const found = home.isNobodys ? done(undefined) : findDotQmail(ground.files, home.path, home.dash, home.extension);
+  const found = home.isNobodys ? done(undefined) : findDotQmail(ground.files, home);
   if (found.kind !== "done") return failed(found);
-  if (!found.value && home.dash !== "") return failed(noMailbox);
+  if (!found.value && home.dash !== "" && !home.isTagged) return failed(noMailbox);
   const file = found.value;
   const isDefault = !file || file.text === "";
   const instructions = isDefault

@@ -5,6 +5,7 @@ import { dotQmailNames, ownerNames } from "../../protocol/dot-qmail/search.ts";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { errorCode, pathOf, readAll } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
+import type { Home } from "./home.ts";
 
 export interface DotQmail {
   readonly text: string;
@@ -22,12 +23,11 @@ const ownerExecutes = 0o100;
 /** The file that says what is to be done with this mail; `undefined` when there is none. */
 export function findDotQmail(
   files: Files,
-  home: string,
-  dash: string,
-  extension: string,
+  { path, dash, extension, isTagged = false }: Omit<Home, "makesMaildir">,
 ): Outcome<DotQmail | undefined> {
-  for (const { name, matched } of dotQmailNames(dash, extension)) {
-    const read = readDotQmail(files, `${home}/${pathOf(name)}`, name);
+  const names = [...dotQmailNames(dash, extension), ...(isTagged ? dotQmailNames("", "") : [])];
+  for (const { name, matched } of names) {
+    const read = readDotQmail(files, `${path}/${pathOf(name)}`, name);
     if (read.kind !== "done") return read;
     if (read.value) return done({ ...read.value, matched });
   }

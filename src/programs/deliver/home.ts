@@ -1,7 +1,7 @@
 import { mkdirSync, type Stats, statSync } from "node:fs";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
-import { isFolderName, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
+import { isFolderName, isTag, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
 import { homeGiven, homeMade, homeOfNobody, homeOwned } from "../../protocol/wire/worker.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
 import { nodeFiles } from "../../services/maildir/files.ts";
@@ -13,6 +13,8 @@ export interface Home {
   readonly path: string;
   readonly dash: string;
   readonly extension: string;
+  /** The extension is a mere tag: without a .qmail file for it the mail is for the name alone. */
+  readonly isTagged?: boolean;
   /** Whether the default delivery makes its Maildir: in virtual mailboxes. */
   readonly makesMaildir: boolean;
   /** No .qmail file counts. */
@@ -73,24 +75,33 @@ function findOwned({ home, dash, extension }: Address): Outcome<Found> {
   const stat = statSync(path, { throwIfNoEntry: false });
   const unfit = stat && unfitness(stat);
   if (unfit) return unfit;
-  if (!stat && dash !== "") return noMailbox;
-  return done({ path, dash, extension, makesMaildir: true, isThere: stat !== undefined });
+  if (!stat && dash === "-") return noMailbox;
+  return done({ path, ...extensionOf({ dash, extension }), makesMaildir: true, isThere: stat !== undefined });
 }
+
+/** Behind whatever it came, a .qmail file has it behind "-". */
+const extensionOf = (split: Pick<NameSplit, "dash" | "extension">) => ({
+  dash: split.dash && "-",
+  extension: split.extension,
+  isTagged: isTag(split),
+});
 
 /** qmail's user lookup among the folders of a domain: the whole local part, else the longest name that exists. */
 function findMailbox(task: Address): Outcome<Found> {
   const makes = task.homeKind === homeMade;
   const below = (split: NameSplit): string => `${pathOf(task.home)}/${pathOf(split.name)}`;
-  const splits = nameSplits(task.local).filter((split) => isFolderName(split.name) && !below(split).includes("\ufffd"));
+  const splits = nameSplits(task.local, task.dash).filter(
+    (split) => isFolderName(split.name) && !below(split).includes("\ufffd"),
+  );
   for (const split of splits) {
     const path = below(split);
     const stat = statSync(path, { throwIfNoEntry: false });
     if (!stat?.isDirectory()) continue;
     const unfit = unfitness(stat);
     if (unfit) return unfit;
-    const home = { path, dash: split.dash, extension: split.extension, makesMaildir: true, isThere: true };
-    if (split.dash === "" || !makes) return done(home);
-    const file = findDotQmail(nodeFiles, path, split.dash, split.extension);
+    const home = { path, ...extensionOf(split), makesMaildir: true, isThere: true };
+    if (split.dash !== "-" || !makes) return done(home);
+    const file = findDotQmail(nodeFiles, home);
     if (file.kind !== "done") return file;
     if (file.value) return done(home);
     break;

@@ -21,12 +21,12 @@ export function probeMailbox(asked: Probe, store: Store): number {
   const home = findHome(asked);
   if (home.kind !== "done") return home.kind === "permanent" ? doesNotExist : cannotTell;
   if (!home.value.isThere) return exists;
-  const { path, dash, extension, isNobodys } = home.value;
+  const { path, dash, isTagged, isNobodys } = home.value;
   if (isNobodys) return exists;
-  const found = findDotQmail(store.ground.files, path, dash, extension);
+  const found = findDotQmail(store.ground.files, home.value);
   if (found.kind !== "done") return cannotTell;
   const file = found.value;
-  if (!file && dash !== "") return doesNotExist;
+  if (!file && dash !== "" && !isTagged) return doesNotExist;
   const isDefault = !file || file.text === "";
   const instructions = parseDotQmail(isDefault ? asked.defaultDelivery : file.text, !isDefault && file.forwardOnly);
   if (instructions.some(({ kind }) => kind === "program")) return exists;

@@ -38,6 +38,7 @@ runProgram("directory", async (given) => {
   });
   const senders = {
     store: () => accounts.store,
+    delimiters: () => settings.extensiondelimiters,
     isLocal: (domain: string) => localDomains(settings).get(domainOf(`@${domain}`)) === "locals",
   };
   return done({

@@ -3,7 +3,9 @@ import { test } from "node:test";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { cannotSay, mayNotSend, maySend, maySendAs } from "./senders.ts";
 
+const users = ["joe@a.test", "jim@a.test", "joe-smith@a.test", "ann@a.test"];
 const store = {
+  user: (address: string) => (users.includes(address) ? { address } : undefined),
   targets: (address: string) => (address === "info@a.test" ? ["joe@a.test", "jim@a.test"] : []),
   sendAs: (account: string) => (account === "joe@a.test" ? ["boss@b.test", "@news.test"] : []),
 } as unknown as AccountStore;
@@ -13,6 +15,11 @@ const rows: readonly (readonly [account: string, address: string, answer: number
   ["joe@a.test", "Joe@A.test", maySend, "its own, in capitals"],
   ["joe@a.test", "joe-list@a.test", maySend, "an extension of its own"],
   ["joe@a.test", "joe-a-b@a.test", maySend, "of several words"],
+  ["joe@a.test", "joe+shop@a.test", maySend, "with a tag"],
+  ["joe@a.test", "joe-smith@a.test", mayNotSend, "another user, whose name begins like an extension"],
+  ["joe@a.test", "joe-smith+x@a.test", mayNotSend, "and his tag"],
+  ["joe-smith@a.test", "joe-smith-x@a.test", maySend, "his own extension"],
+  ["ann@a.test", "info+x@a.test", mayNotSend, "an alias with a tag"],
   ["joe@a.test", "joel@a.test", mayNotSend, "another name"],
   ["joe@a.test", "-joe@a.test", mayNotSend, "no name before the extension"],
   ["joe@a.test", "joe@b.test", mayNotSend, "the name in another domain"],
@@ -29,6 +36,7 @@ const rows: readonly (readonly [account: string, address: string, answer: number
   ["jim@a.test", "boss@b.test", mayNotSend, "another's right"],
   ["joe", "joe@local.test", maySend, "an account of the system, in a local domain"],
   ["joe", "joe-x@local.test", maySend, "with an extension"],
+  ["joe", "joe+x@local.test", mayNotSend, "with a tag, which is not its own there"],
   ["joe", "joe@a.test", mayNotSend, "where its mail does not come"],
   ["joe", "root@local.test", mayNotSend, "another user"],
   ["", "@local.test", mayNotSend, "nobody at all"],
@@ -36,12 +44,12 @@ const rows: readonly (readonly [account: string, address: string, answer: number
 for (const [account, address, answer, why] of rows) {
   test(`<${account}> sends as <${address}>: ${why}`, () => {
     const isLocal = (domain: string): boolean => domain === "local.test";
-    assert.equal(maySendAs(account, address, { store: () => store, isLocal }), answer);
+    assert.equal(maySendAs(account, address, { store: () => store, isLocal, delimiters: () => "-" }), answer);
   });
 }
 
 test("without the accounts only its own address is known to be right", () => {
-  const options = { store: () => undefined, isLocal: () => false };
+  const options = { store: () => undefined, isLocal: () => false, delimiters: () => "-" };
   assert.equal(maySendAs("joe@a.test", "joe@a.test", options), maySend);
   assert.equal(maySendAs("joe@a.test", "info@a.test", options), cannotSay);
 });

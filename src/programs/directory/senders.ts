@@ -1,6 +1,6 @@
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { domainOf } from "../../protocol/routing/router.ts";
-import { nameSplits } from "../../protocol/users/account-names.ts";
+import { accountDelimiter, nameSplits } from "../../protocol/users/account-names.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 
@@ -13,6 +13,8 @@ export interface SendersOptions {
   readonly store: () => AccountStore | undefined;
   /** Domains whose mail accounts of this system get. */
   readonly isLocal: (domain: string) => boolean;
+  /** What divides names from extensions. */
+  readonly delimiters: () => string;
 }
 
 /**
@@ -28,17 +30,30 @@ export function maySendAs(account: string, address: string, options: SendersOpti
   }
 }
 
-function decide(account: string, address: string, { store, isLocal }: SendersOptions): number {
+function decide(account: string, address: string, { store, isLocal, delimiters }: SendersOptions): number {
   const own = asciiLowerCase(account);
   const sender = asciiLowerCase(address);
   const domain = domainOf(sender);
   const localPart = sender.slice(0, Math.max(0, sender.lastIndexOf("@")));
-  const names = nameSplits(localPart).map(({ name }) => name);
-  if (!own.includes("@")) return isLocal(domain) && names.includes(own) ? maySend : mayNotSend;
-  if (names.some((name) => `${name}@${domain}` === own)) return maySend;
+  if (!own.includes("@")) {
+    const isOwn = nameSplits(localPart, delimiters()).some(({ name }) => name === own);
+    return isLocal(domain) && isOwn ? maySend : mayNotSend;
+  }
+  if (sender === own) return maySend;
   const accounts = store();
   if (!accounts) return cannotSay;
+  if (takerOf(localPart, domain, delimiters(), accounts) === own) return maySend;
   if (accounts.targets(sender).some((target) => asciiLowerCase(target) === own)) return maySend;
   const given = accounts.sendAs(own);
   return given.includes(sender) || given.includes(`@${domain}`) ? maySend : mayNotSend;
+}
+
+/** Whose mail it is, as `findAccountOf` finds it: "joe-smith" is not joe's where there is a joe-smith. */
+function takerOf(localPart: string, domain: string, delimiters: string, accounts: AccountStore): string | undefined {
+  for (const { name } of nameSplits(localPart, delimiters + accountDelimiter)) {
+    const taker = `${name}@${domain}`;
+    if (accounts.user(taker)) return taker;
+    if (accounts.targets(taker).length > 0) return undefined;
+  }
+  return undefined;
 }

@@ -58,6 +58,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
       facts,
       assign: table,
       mailboxDomains: mailboxDomains(now.mailboxdomains),
+      delimiters: now.extensiondelimiters,
       book,
       accounts: hasAccounts ? accounts : undefined,
     };

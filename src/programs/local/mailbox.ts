@@ -22,11 +22,13 @@ export interface Mailbox {
 export async function findMailbox(address: string, routed: Routed, maildir: string): Promise<Outcome<Mailbox>> {
   if (routed.kind !== "done") return routed;
   const route = routed.value;
-  if (route?.dash !== "" || route.extension !== "" || route.homeKind === homeOfNobody) return noMailbox;
+  if (!route || route.homeKind === homeOfNobody) return noMailbox;
+  const isToBeFound = route.homeKind === homeBelow || route.homeKind === homeMade;
+  if (route.extension !== "" || (route.dash !== "" && !isToBeFound)) return noMailbox;
   const { uid, gid } = route.confinement;
   let home = pathOf(route.home);
-  if (route.homeKind === homeBelow || route.homeKind === homeMade) {
-    const [whole] = nameSplits(splitAddress(address).localPart);
+  if (isToBeFound) {
+    const [whole] = nameSplits(splitAddress(address).localPart, "");
     if (!whole || !isFolderName(whole.name)) return noMailbox;
     home = join(home, pathOf(whole.name));
   }

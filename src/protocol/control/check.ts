@@ -29,6 +29,10 @@ const checks: { readonly [Name in ControlName]?: (value: Settings[Name]) => Outc
     const unknown = names.filter((name) => !knownMechanisms.includes(name.toUpperCase()));
     return unknown.length === 0 ? done(names) : permanent("3.5", `"${unknown.join('", "')}": no such mechanism`);
   },
+  extensiondelimiters: (octets) =>
+    /^[!#$%&*+/=?^_`{|}~.-]*$/.test(octets)
+      ? done(octets)
+      : permanent("3.5", `"${octets}" would divide names anywhere`),
   recipientcheck: rejectOrAccept,
   fromcheck: rejectOrAccept,
   tlsminimum: (version) =>

@@ -42,6 +42,7 @@ const wrong = [
   },
   { name: "relayclients", text: "all", why: 'control/relayclients: "all" is no address and no network' },
   { name: "smtproutes", text: ":host:port", why: 'control/smtproutes: ":host:port" names no host and port' },
+  { name: "extensiondelimiters", text: "-x", why: 'control/extensiondelimiters: "-x" would divide names anywhere' },
   { name: "bounceformat", text: "html", why: 'control/bounceformat: "html" is neither dsn nor qsbmf' },
   { name: "smtproutes", text: "no colon", why: 'control/smtproutes: "no colon" has no colon' },
 ] as const;

@@ -68,6 +68,12 @@ export const controls = {
     "domains whose mailboxes are folders under mail/DOMAIN/; with `:create` after the name a mailbox is made by its first message; with `:accounts` they are those of its accounts: see `postern domain`",
     "0.1",
   ),
+  extensiondelimiters: row(
+    line("-"),
+    ["local", "directory"],
+    "what divides a user's name from an extension, each octet of it: with `-+` user+tag is user's too; in domains with accounts `+` always does",
+    "0.1",
+  ),
   percenthack: row(
     list(),
     ["queue", "directory", "smtpd", "qmtpd"],

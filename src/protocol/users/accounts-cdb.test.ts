@@ -24,6 +24,11 @@ const rows: readonly (readonly [address: string, found: object | undefined])[] =
   ["joe-smith-x@a.test", { kind: "mailbox", quota: "", name: "joe-smith", dash: "-", extension: "x" }],
   ["info@a.test", { kind: "forward", entry: "info@a.test", targets: ["joe@a.test", "jim@far.test"] }],
   ["info-x@a.test", undefined],
+  ["info+x@a.test", { kind: "forward", entry: "info@a.test", targets: ["joe@a.test", "jim@far.test"] }],
+  ["joe+Shop@a.test", { kind: "mailbox", quota: "1000S,5C", name: "joe", dash: "+", extension: "Shop" }],
+  ["joe-list+x@a.test", { kind: "mailbox", quota: "1000S,5C", name: "joe", dash: "-", extension: "list+x" }],
+  ["joe-smith+x-y@a.test", { kind: "mailbox", quota: "", name: "joe-smith", dash: "+", extension: "x-y" }],
+  ["+joe@a.test", undefined],
   ["nobody@a.test", undefined],
   ["@a.test", undefined],
   ["nobody@all.test", { kind: "forward", entry: "@all.test", targets: ["joe@a.test", "x@far.test"] }],
@@ -32,14 +37,14 @@ const rows: readonly (readonly [address: string, found: object | undefined])[] =
 for (const [address, found] of rows) {
   test(`findAccountOf() ${address}`, () => {
     const [localPart = "", domain = ""] = address.split("@");
-    assert.deepEqual(findAccountOf(localPart, domain, find), done(found));
+    assert.deepEqual(findAccountOf(localPart, domain, "-", find), done(found));
   });
 }
 
 test("findAccountOf() fails, for now, where the domain or a record is not as it should be", () => {
-  assert.equal(findAccountOf("joe", "other.test", find).kind, "temporary");
-  assert.equal(findAccountOf("joe", "a.test", () => done("?")).kind, "temporary");
-  assert.equal(findAccountOf("joe", "a.test", (key) => findInCdb(Buffer.alloc(5), key)).kind, "temporary");
+  assert.equal(findAccountOf("joe", "other.test", "-", find).kind, "temporary");
+  assert.equal(findAccountOf("joe", "a.test", "-", () => done("?")).kind, "temporary");
+  assert.equal(findAccountOf("joe", "a.test", "-", (key) => findInCdb(Buffer.alloc(5), key)).kind, "temporary");
 });
 
 test("parseAccountRecord() knows three kinds", () => {

@@ -1,7 +1,7 @@
 import { asciiLowerCase } from "../address.ts";
 import { writeCdb } from "../cdb/write.ts";
 import { done, type Outcome, temporary } from "../outcome.ts";
-import { type NameSplit, nameSplits } from "./account-names.ts";
+import { accountDelimiter, isTag, type NameSplit, nameSplits } from "./account-names.ts";
 
 /**
  * What accounts.cdb says of an address, or of a domain, whose key is its name behind an "@". Keys are in lower case.
@@ -54,17 +54,22 @@ export type AccountFound =
   | { readonly kind: "forward"; readonly entry: string; readonly targets: readonly string[] };
 
 /**
- * The alias or the user of that whole name, else the user of the longest name before a "-", else the domain's catch-all.
- * `undefined` when nobody has it; fails, for now, when the domain is not there or a record is damaged.
+ * The alias or the user of that whole name, else the user of the longest name before one of `delimiters` or a "+", or
+ * the alias before a tag; else the domain's catch-all. `undefined` when nobody has it; fails, for now, when the domain
+ * is not there or a record is damaged.
  */
-export function findAccountOf(localPart: string, domain: string, find: FindRecord): Outcome<AccountFound | undefined> {
-  for (const split of nameSplits(localPart)) {
+export function findAccountOf(
+  localPart: string,
+  domain: string,
+  delimiters: string,
+  find: FindRecord,
+): Outcome<AccountFound | undefined> {
+  for (const split of nameSplits(localPart, delimiters + accountDelimiter)) {
     const entry = `${split.name}@${domain}`;
     const record = recordOf(entry, find);
     if (record.kind !== "done") return record;
     if (record.value?.kind === "mailbox") return done({ ...record.value, ...split });
-    const isWhole = split.dash === "";
-    if (isWhole && record.value?.kind === "alias") {
+    if ((split.dash === "" || isTag(split)) && record.value?.kind === "alias") {
       return done({ kind: "forward", entry, targets: record.value.targets });
     }
   }

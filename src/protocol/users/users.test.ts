@@ -60,19 +60,23 @@ test("findAssignment() in 5,000 lines needs no search through them", () => {
   assert.equal(table.kind === "done" && findAssignment(table.value, "USER4999")?.home, "/home/u4999");
 });
 
-const splits: readonly (readonly [string, readonly string[]])[] = [
+const splits: readonly (readonly [string, readonly string[], delimiters?: string])[] = [
   ["joe", ["joe||"]],
   ["A-b-C", ["a-b-c||", "a-b|-|C", "a|-|b-C"]],
   ["-joe", ["-joe||"]],
   ["joe-", ["joe-||", "joe|-|"]],
   ["", []],
   [`${"x".repeat(32)}-y`, []],
+  ["a+b-c", ["a+b-c||", "a+b|-|c"]],
+  ["a+b-c", ["a+b-c||", "a+b|-|c", "a|+|b-c"], "-+"],
+  ["a+b-c", ["a+b-c||", "a|+|b-c"], "+"],
+  ["a-b", ["a-b||"], ""],
   [`${"x".repeat(31)}-Y.z`, [`${"x".repeat(31)}|-|Y.z`]],
 ];
-for (const [localPart, expected] of splits) {
-  test(`accountSplits() of "${localPart}", the longest name first`, () => {
+for (const [localPart, expected, delimiters = "-"] of splits) {
+  test(`accountSplits() of "${localPart}" at "${delimiters}", the longest name first`, () => {
     assert.deepEqual(
-      accountSplits(localPart).map(({ name, dash, extension }) => `${name}|${dash}|${extension}`),
+      accountSplits(localPart, delimiters).map(({ name, dash, extension }) => `${name}|${dash}|${extension}`),
       expected,
     );
   });

@@ -23,9 +23,10 @@ export const homeOfNobody = 4;
 
 /**
  * One delivery. `name`, `number`, `octets` and `reversePath` as in `deliver`. `local` and `domain` are the address,
- * `dash` and `extension` say which .qmail file (none yet when the mailbox is still to be found), `defaultDelivery` is
- * what holds when there is none, `host` ends the names of stored files. `quota` is that of the account, in the form of
- * `maildirsize`, or ""; `fullIsPermanent` 1 has a message fail for good that finds no room.
+ * `dash` and `extension` say which .qmail file (with `homeOwned` dash is what divided the name; where the mailbox is
+ * still to be found, what may divide it), `defaultDelivery` is what holds when there is none, `host` ends the names of
+ * stored files. `quota` is that of the account, in the form of `maildirsize`, or ""; `fullIsPermanent` 1 has a message
+ * fail for good that finds no room.
  */
 export const task = defineFrame(48, {
   name: "text",

@@ -29,6 +29,7 @@ export interface Route {
   readonly user: string;
   readonly home: string;
   readonly homeKind: number;
+  /** As in `task` of wire/worker.ts. */
   readonly dash: string;
   readonly extension: string;
   /** The lines that hold without a .qmail file, where that is not control/defaultdelivery. */
@@ -58,6 +59,8 @@ export interface Directory {
   readonly facts: Places;
   readonly assign: Outcome<Assignments>;
   readonly mailboxDomains: ReadonlyMap<string, MailboxDomain>;
+  /** Each of these octets divides a name from an extension. */
+  readonly delimiters: string;
   /** Looks up who has accounts, in the domains of mailboxdomains that say so. */
   readonly book: FindRecord;
   /** Absent when accounts of the system get no mail. */
@@ -124,20 +127,21 @@ function mailboxRoute(
   localPart: string,
   domain: string,
   { create }: MailboxDomain,
-  { facts: { embedded, mailFolder, mailUser } }: Directory,
+  { delimiters, facts: { embedded, mailFolder, mailUser } }: Directory,
 ): Outcome<Route> {
   if (mailUser.uid === 0 && !embedded) return asRoot;
   const confinement = { key: "mail", ...mailUser, folder: mailFolder, isUser: false };
   const home = join(mailFolder, isFolderName(domain) ? domain : "-");
   const homeKind = create ? homeMade : homeBelow;
-  return done({ confinement, user: localPart, home, homeKind, dash: "", extension: "" });
+  return done({ confinement, user: localPart, home, homeKind, dash: delimiters, extension: "" });
 }
 
 /** A mailbox whose account says where it is, or an alias, which forwards as a .qmail file of `&` lines does. */
-function accountMailRoute(localPart: string, domain: string, { facts, book }: Directory, tell: Tell): Outcome<Route> {
+function accountMailRoute(localPart: string, domain: string, directory: Directory, tell: Tell): Outcome<Route> {
+  const { facts, book, delimiters } = directory;
   const { embedded, mailFolder, mailUser } = facts;
   if (mailUser.uid === 0 && !embedded) return asRoot;
-  const found = findAccountOf(localPart, domain, book);
+  const found = findAccountOf(localPart, domain, delimiters, book);
   if (found.kind !== "done") return troubleWithAccounts;
   const confinement = { key: "mail", ...mailUser, folder: mailFolder, isUser: false };
   if (!found.value) {
@@ -163,7 +167,7 @@ function accountMailRoute(localPart: string, domain: string, { facts, book }: Di
 }
 
 async function accountRoute(localPart: string, accounts: Accounts, directory: Directory, tell: Tell): Promise<Routed> {
-  for (const { name, dash, extension } of accountSplits(localPart)) {
+  for (const { name, dash, extension } of accountSplits(localPart, directory.delimiters)) {
     const account = accounts.find(name);
     if (!account || account.uid === 0) {
       tell({ source: "accounts", says: account ? `${name} is root, who gets no mail` : `there is no account ${name}` });
@@ -173,7 +177,8 @@ async function accountRoute(localPart: string, accounts: Accounts, directory: Di
     if (owns.kind !== "done") return owns;
     if (owns.value) {
       tell({ source: "accounts", entry: name, says: "takes it" });
-      return assignedRoute({ ...account, user: name, dash, extension }, directory);
+      // Whatever divides them, the file is `.qmail-EXTENSION`, as with qmail.
+      return assignedRoute({ ...account, user: name, dash: dash && "-", extension }, directory);
     }
     tell({ source: "accounts", entry: name, says: `does not own its home, ${account.home}` });
   }

@@ -168,12 +168,12 @@ const passwd: Row = {
       assert.ok(name !== "" && account.home.startsWith("/") && Number.isSafeInteger(account.uid));
     }
     const localPart = mutated(source, localParts);
-    const splits = nameSplits(localPart);
+    const splits = nameSplits(localPart, "-+");
     assert.ok(splits.length <= localPart.length + 1);
     for (const { name, dash, extension } of splits) {
       assert.equal(`${name}${dash}${extension}`.toLowerCase(), localPart.toLowerCase());
     }
-    for (const { name } of accountSplits(localPart)) assert.ok(name.length < 32);
+    for (const { name } of accountSplits(localPart, "-")) assert.ok(name.length < 32);
     if (isFolderName(localPart)) assert.match(localPart, /^[^./\0\n][^/\0\n]*$/);
   },
 };

@@ -5,7 +5,7 @@ import type { Settings } from "../../../protocol/control/table.ts";
 import { type Instruction, parseDotQmail } from "../../../protocol/dot-qmail/lines.ts";
 import { forwardReversePath, mayHaveOwner } from "../../../protocol/dot-qmail/owner.ts";
 import { dotQmailNames, ownerNames } from "../../../protocol/dot-qmail/search.ts";
-import { isFolderName, nameSplits } from "../../../protocol/users/account-names.ts";
+import { isFolderName, isTag, nameSplits } from "../../../protocol/users/account-names.ts";
 import { homeGiven, homeMade, homeOwned } from "../../../protocol/wire/worker.ts";
 import type { Route } from "../../../services/directory/route.ts";
 import { errorCode, pathOf } from "../../../services/maildir/file.ts";
@@ -16,6 +16,8 @@ interface Place {
   readonly home: string;
   readonly dash: string;
   readonly extension: string;
+  /** The extension is a mere tag: without a file for it the mail is for the name alone. */
+  readonly isTagged?: boolean;
 }
 
 const otherWritable = 0o002;
@@ -37,7 +39,8 @@ export function explainFiles(route: Route, address: string, sender: string, sett
   if (home.mode & sticky) return ended(`the mail waits: ${place.home} is sticky: its user is editing`);
   const found = findFile(place, steps);
   if (typeof found === "string") return ended(found);
-  if (!found && place.dash !== "") return ended("none: refused, Sorry, no mailbox here by that name. (#5.1.1)");
+  if (!found && place.dash !== "" && !place.isTagged)
+    return ended("none: refused, Sorry, no mailbox here by that name. (#5.1.1)");
   const isDefault = !found || found.text === "";
   const text = isDefault ? (route.lines ?? settings.defaultdelivery.join("\n")) : found.text;
   const byDefault = route.lines === undefined ? "control/defaultdelivery" : "as accounts have it";
@@ -49,8 +52,9 @@ export function explainFiles(route: Route, address: string, sender: string, sett
 
 /** The home that is given, or the folder that a virtual mailbox is: the whole name, else the longest that is there. */
 function placeOf({ home, homeKind, dash, extension }: Route, localPart: string, steps: Step[]): Place | string {
-  if (homeKind === homeGiven || homeKind === homeOwned) return { home, dash, extension };
-  const splits = nameSplits(localPart).filter(({ name }) => isFolderName(name));
+  if (homeKind === homeGiven) return { home, dash, extension };
+  if (homeKind === homeOwned) return { home, dash: dash && "-", extension, isTagged: isTag({ dash }) };
+  const splits = nameSplits(localPart, dash).filter(({ name }) => isFolderName(name));
   for (const split of splits) {
     const path = join(home, split.name);
     const stat = lookAt(pathOf(path));
@@ -58,8 +62,8 @@ function placeOf({ home, homeKind, dash, extension }: Route, localPart: string, 
     steps.push({ where: path, says: stat?.isDirectory() ? "is there" : "is not there" });
     if (!stat?.isDirectory()) continue;
     const isHere =
-      split.dash === "" || homeKind !== homeMade || typeof findFile({ ...split, home: path }, []) === "object";
-    if (isHere) return { home: path, dash: split.dash, extension: split.extension };
+      split.dash !== "-" || homeKind !== homeMade || typeof findFile({ ...split, home: path }, []) === "object";
+    if (isHere) return { home: path, dash: split.dash && "-", extension: split.extension, isTagged: isTag(split) };
     break;
   }
   const [whole] = splits;
@@ -76,7 +80,8 @@ interface Found {
 
 /** `undefined` when there is none; what is in the way as a sentence. */
 function findFile(place: Place, steps: Step[]): Found | string | undefined {
-  const names = new Set(dotQmailNames(place.dash, place.extension).map(({ name }) => name));
+  const all = [...dotQmailNames(place.dash, place.extension), ...(place.isTagged ? dotQmailNames("", "") : [])];
+  const names = new Set(all.map(({ name }) => name));
   for (const name of names) {
     const path = join(place.home, pathOf(name));
     const stat = lookAt(path);

@@ -32,6 +32,7 @@ export async function explainUser(
     facts: places.value,
     assign,
     mailboxDomains: mailboxDomains(settings.mailboxdomains),
+    delimiters: settings.extensiondelimiters,
     book: createAccountBook(accountsCdbPath(layout.directory)),
     accounts: places.value.embedded || settings.systemusers === 0 ? undefined : createAccounts(passwdPath),
   };
@@ -45,7 +46,7 @@ export async function explainUser(
   if (homeKind === homeOfNobody) return failed("an alias: forwarded");
   const result =
     homeKind === homeGiven || homeKind === homeOwned
-      ? `${user}${uid}, home ${home}, file .qmail${dash}${extension}`
+      ? `${user}${uid}, home ${home}, file .qmail${homeKind === homeOwned && dash ? "-" : dash}${extension}`
       : `the mailbox of ${user} below ${home}`;
   return { section: { title, steps, result }, route: routed.value };
 }
