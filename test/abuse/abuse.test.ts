@@ -1,18 +1,20 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { connect as connectTls } from "node:tls";
+import { Talk } from "../dialogues/talk.ts";
+import { writeAccounts } from "../support/accounts.ts";
 import { countDelivered, disagreements, type Ledger, queueEmpty } from "../support/load.ts";
 import { unlessLong } from "../support/missing.ts";
-import { type Server, startServer } from "../support/server.ts";
+import { freePort, type Server, startServer, temporaryFolder } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 
 /** What a program may have at most while it is abused, in MiB; each is far below the limit of its heap. */
 const boundsMiB: Readonly<Record<string, number>> = {
   supervise: 90,
-  directory: 90,
+  directory: 180, // two passwords at a time, 19 MiB each
   smtpd: 160,
   qmqpd: 110,
   queue: 160,
@@ -20,10 +22,14 @@ const boundsMiB: Readonly<Record<string, number>> = {
   deliver: 90,
   remote: 90,
   logger: 90,
+  pop3d: 110,
+  pop3session: 90,
 };
 /** What the well-behaved client gets through during each attack. */
 const wanted = 4;
 const sockets = 60;
+/** At POP3's ports, where most of them log in: a password takes its time. */
+const pop3Sockets = 20;
 
 /** What one hostile connection does, again and again, until its socket is gone. */
 type Abuse = (socket: Socket, isOver: () => boolean) => Promise<void>;
@@ -125,6 +131,28 @@ const abuses: readonly { name: string; abuse: Abuse }[] = [
   },
 ];
 
+const login = "USER victim@mail.test\r\nPASS secret\r\n";
+const guess = "USER guessed@mail.test\r\nPASS wrong\r\n";
+/** What the two ports of POP3 get to bear, before the login and after it. */
+const pop3Abuses: readonly { name: string; abuse: Abuse }[] = [
+  { name: "slow-loris at the first command", abuse: drip("USER never.ends") },
+  { name: "slow-loris in a response", abuse: drip("AGpv", "AUTH PLAIN\r\n") },
+  { name: "clients that never say a word", abuse: drip("") },
+  { name: "connections that come and go", abuse: async (socket) => void socket.destroy() },
+  { name: "CAPA without end", abuse: repeat("CAPA\r\n".repeat(50)) },
+  { name: "a command line without end", abuse: repeat(endless) },
+  { name: "a response without end", abuse: repeat(endless, "AUTH PLAIN\r\n") },
+  { name: "guesses, one after the other", abuse: async (socket) => await say(socket, guess) },
+  { name: "logins that come and go", abuse: async (socket) => await say(socket, login) },
+  { name: "logged in, a command line without end", abuse: repeat(endless, login) },
+  { name: "logged in, LIST and UIDL without end", abuse: repeat("LIST\r\nUIDL\r\n".repeat(50), login) },
+  {
+    name: "logged in, messages without end, and nothing is read",
+    abuse: (socket, isOver) => repeat("RETR 1\r\n".repeat(50), login)(socket.pause(), isOver),
+  },
+  { name: "logged in and silent", abuse: drip("", login) },
+];
+
 /** What the local submission socket (QMQP) gets to bear. */
 const localAbuses: readonly { name: string; abuse: Abuse }[] = [
   { name: "slow-loris", abuse: drip("1") },
@@ -140,16 +168,23 @@ const localAbuses: readonly { name: string; abuse: Abuse }[] = [
 type Door = { readonly port: number; readonly addresses: number } | { readonly path: string };
 
 test("while a server is abused, a well-behaved client's mail keeps flowing", async (t) => {
-  await using server = await startServer();
+  await using stack = new AsyncDisposableStack();
+  const folder = temporaryFolder();
+  stack.defer(() => rmSync(folder, { recursive: true }));
+  const [pop3Port, pop3sPort] = [await freePort(), await freePort()];
+  const server = stack.use(await startWithMailboxes(folder, pop3Port, pop3sPort));
   const ledger: Ledger = { acknowledged: new Set(), refused: new Set(), doubtful: new Set() };
   const peaks = new Map<string, number>();
-  const endure = (name: string, door: Door, abuse: Abuse) =>
+  const endure = (name: string, door: Door, abuse: Abuse, isPop3 = false) =>
     t.test(name, { timeout: 30_000 }, async () => {
       let over = false;
       const isOver = (): boolean => over;
-      const attack = Promise.all(Array.from({ length: sockets }, (_, n) => attacker(door, n, abuse, isOver)));
+      const attack = Promise.all(
+        Array.from({ length: isPop3 ? pop3Sockets : sockets }, (_, n) => attacker(door, n, abuse, isOver)),
+      );
       const watched = watchMemory(server, peaks, isOver);
-      await wellBehaved(server, ledger).finally(() => {
+      const reads = isPop3 ? reader(pop3Port) : undefined;
+      await Promise.all([wellBehaved(server, ledger), reads]).finally(() => {
         over = true;
       });
       await Promise.all([attack, watched]);
@@ -168,6 +203,14 @@ test("while a server is abused, a well-behaved client's mail keeps flowing", asy
       await endure(`${name}, from ${addresses} addresses`, { port: server.smtpsPort, addresses }, abuse);
     }
   }
+  for (const [n, { name, abuse }] of pop3Abuses.entries()) {
+    for (const addresses of unlessLong() ? [n % 2 === 0 ? 1 : pop3Sockets] : [1, pop3Sockets]) {
+      await endure(`POP3: ${name}, from ${addresses} addresses`, { port: pop3Port, addresses }, abuse, true);
+    }
+  }
+  for (const { name, abuse } of tlsAbuses) {
+    await endure(`POP3: ${name}`, { port: pop3sPort, addresses: pop3Sockets }, abuse, true);
+  }
   const path = join(server.root, "run/submission/qmqp");
   for (const { name, abuse } of localAbuses) await endure(`${name}, by local users`, { path }, abuse);
   await queueEmpty(server, 20_000);
@@ -179,6 +222,24 @@ test("while a server is abused, a well-behaved client's mail keeps flowing", asy
   t.diagnostic([...peaks].map(([program, peakMiB]) => `${program} ${peakMiB} MiB`).join(", "));
   checkLog(server, t);
 });
+
+/** Two accounts: the mailbox of one has a large message. */
+async function startWithMailboxes(folder: string, pop3Port: number, pop3sPort: number): Promise<Server> {
+  await writeAccounts(folder, [
+    ["ann@mail.test", "secret"],
+    ["victim@mail.test", "secret"],
+  ]);
+  return await startServer({
+    folder,
+    control: {
+      mailboxdomains: "localhost:create\nmail.test:accounts\n",
+      pop3listen: `127.0.0.1:${pop3Port}\n`,
+      pop3slisten: `127.0.0.1:${pop3sPort}\n`,
+      clearlogin: "1\n",
+    },
+    files: { "mail/mail.test/victim/Maildir/new/1.large": `Subject: large\n\n${"text\n".repeat(1_000_000)}` },
+  });
+}
 
 /** Each connection has its coming, its going and at most so many refusals in the log; no line tells of single octets. */
 const maxLinesOfConnection = 24;
@@ -227,6 +288,18 @@ async function attacker(door: Door, n: number, abuse: Abuse, isOver: () => boole
     socket.destroy();
     await closed;
     await wait(betweenWritesMs);
+  }
+}
+
+/** Looks into a mailbox, again and again, on a connection of its own, as if nothing was going on. */
+async function reader(port: number): Promise<void> {
+  for (let count = 0; count < wanted; count++) {
+    const talk = await Talk.open(port);
+    talk.send("USER ann@mail.test\r\nPASS secret\r\nSTAT\r\nQUIT\r\n");
+    const replies: (string | undefined)[] = [];
+    for (let line = await talk.line(); line !== undefined; line = await talk.line()) replies.push(line);
+    talk.close();
+    assert.deepEqual(replies, ["+OK localhost ready", "+OK ", "+OK ", "+OK 0 0", "+OK "]);
   }
 }
 
