@@ -148,8 +148,10 @@ const pathOf = (folder: string, part: Entry["part"], name: string): Buffer =>
 /** Throws the system's error. A link could lead anywhere, a FIFO would never end. */
 function openPlain(path: Buffer): OpenMessage | undefined {
   const fd = openSync(path, constants.O_RDONLY | safeFlags);
-  const stat = fstatSync(fd);
-  if (stat.isFile()) return { fd, octets: stat.size };
+  try {
+    const stat = fstatSync(fd);
+    if (stat.isFile()) return { fd, octets: stat.size };
+  } catch {} // cannot be opened, then
   closeSync(fd);
   return undefined;
 }

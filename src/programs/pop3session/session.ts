@@ -22,7 +22,7 @@ export interface SessionEvents {
   onOutput(octets: Buffer): void;
   /** So much of the input is done with. */
   onCredit(octets: number): void;
-  /** After QUIT; `removed` is what is gone from the Maildir. */
+  /** After QUIT, or when a message cannot be read on; `removed` is what is gone from the Maildir. */
   onEnd(retrieved: number, removed: Usage): void;
 }
 
@@ -77,8 +77,12 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
       case "message": {
         const message = drop.open(step.number);
         if (!message) return send(textOf("-ERR unable to open that message"));
-        reply = messagePieces(message, step.bodyLines, () => {
-          if (step.bodyLines === undefined) transaction.retrieved(step.number);
+        reply = messagePieces(message, step.bodyLines, {
+          whenSent: () => {
+            if (step.bodyLines === undefined) transaction.retrieved(step.number);
+          },
+          // A final dot would make the client believe that it has all of it; so the connection ends.
+          whenBroken: () => end({ octets: 0, messages: 0 }),
         });
         return;
       }
@@ -105,6 +109,10 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
       removed.messages++;
     }
     send(textOf(failed ? "-ERR [SYS/PERM] unable to unlink all deleted messages" : "+OK "));
+    end(removed);
+  };
+
+  const end = (removed: Usage): void => {
     hasEnded = true;
     events.onEnd(transaction.retrievedNumbers.size, removed);
   };
@@ -143,18 +151,29 @@ function* listingPieces(first: string, lines: Iterable<string>): Generator<Buffe
   yield Buffer.from(`${text}.\r\n`, "latin1");
 }
 
+interface MessageEvents {
+  readonly whenSent: () => void;
+  /** It began, and cannot be read to its end. */
+  readonly whenBroken: () => void;
+}
+
 /** Closes the file when it is read to its end, or nobody wants the rest. */
 function* messagePieces(
   { fd, octets }: OpenMessage,
   bodyLines: number | undefined,
-  whenSent: () => void,
+  { whenSent, whenBroken }: MessageEvents,
 ): Generator<Buffer> {
   try {
     const encoder = createMultiLineEncoder(bodyLines);
     const chunk = Buffer.allocUnsafe(Math.min(readOctets, octets + 1));
     let before = "+OK \r\n";
     for (let at = 0, isLast = false; !isLast; before = "") {
-      const length = readSync(fd, chunk, 0, chunk.length, at);
+      const length = readAt(fd, chunk, at);
+      if (length === undefined) {
+        if (at > 0) whenBroken();
+        else yield textOf("-ERR [SYS/TEMP] unable to read that message");
+        return;
+      }
       at += length;
       const wire = encoder.encode(chunk.subarray(0, length));
       isLast = length === 0 || at >= octets || encoder.isFull;
@@ -163,5 +182,13 @@ function* messagePieces(
     whenSent();
   } finally {
     closeSync(fd);
+  }
+}
+
+function readAt(fd: number, chunk: Buffer, at: number): number | undefined {
+  try {
+    return readSync(fd, chunk, 0, chunk.length, at);
+  } catch {
+    return undefined; // a disk that fails
   }
 }
