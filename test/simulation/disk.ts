@@ -69,6 +69,7 @@ export class Disk {
       chunk: (body, number) => read(() => memory.chunk(body, number)),
       failures: (message, sequence, limit) => read(() => memory.failures(message, sequence, limit)),
       list: (after, limit, recipients) => read(() => memory.list(after, limit, recipients)),
+      search: (after, wanted) => read(() => memory.search(after, wanted)),
       recipients: (message, after, limit) => read(() => memory.recipients(message, after, limit)),
       blocked: (nowMs, limit) => read(() => memory.blocked(nowMs, limit)),
       counts: () => read(() => memory.counts()),

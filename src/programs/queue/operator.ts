@@ -12,6 +12,12 @@ const listedRecipients = 5;
 const shownRecipients = 1_000_000;
 const maxDestinations = 100_000;
 
+interface Page {
+  readonly messages: readonly ListedMessage[];
+  /** Where the next one begins; absent at the end. */
+  readonly last: number | undefined;
+}
+
 /** Where an answer goes: lines, waiting while the reader does not keep up. */
 export type Answer = (lines: readonly unknown[]) => Promise<void>;
 
@@ -41,10 +47,9 @@ export class Operator {
     for (;;) {
       const page = await this.#page(request.filter, after);
       if (page.kind !== "done") return page;
-      const last = page.value.at(-1);
-      if (!last) break;
-      after = last.id;
-      const matching = await this.#matching(page.value, request);
+      if (page.value.last === undefined) break;
+      after = page.value.last;
+      const matching = await this.#matching(page.value.messages, request);
       if (matching.kind !== "done") return matching;
       const chosen = matching.value.slice(0, request.limit - count);
       const failure = await this.#act(command, chosen, answer);
@@ -92,18 +97,32 @@ export class Operator {
     return done(chosen.length);
   }
 
-  /** The next messages that may match: those asked for by id, or whatever comes next. */
-  async #page(filter: Filter, after: number): Promise<Outcome<readonly ListedMessage[]>> {
-    if (!filter.ids) return this.#core.storage.list(after, pageRows, listedRecipients);
+  /** The next messages that may match: those asked for by id, those the store finds, or whatever comes next. */
+  async #page(filter: Filter, after: number): Promise<Outcome<Page>> {
+    const { ids, olderThanS, ...rest } = filter;
+    if (ids) {
+      const wanted = [...new Set(ids)].sort((a, b) => a - b).filter((id) => id > after);
+      return this.#these(wanted.slice(0, pageRows), wanted[pageRows - 1] ?? wanted.at(-1));
+    }
+    if (Object.values(filter).some((each) => each !== undefined)) {
+      const arrivedByMs = olderThanS === undefined ? undefined : this.#core.clock.wallMs() - olderThanS * 1_000;
+      const found = await this.#core.storage.search(after, { ...rest, arrivedByMs });
+      return found.kind === "done" ? this.#these(found.value.ids, found.value.last) : found;
+    }
+    const listed = await this.#core.storage.list(after, pageRows, listedRecipients);
+    return listed.kind === "done" ? done({ messages: listed.value, last: listed.value.at(-1)?.id }) : listed;
+  }
+
+  /** Those of them that are still there. */
+  async #these(ids: readonly number[], last: number | undefined): Promise<Outcome<Page>> {
     const messages: ListedMessage[] = [];
-    for (const id of [...new Set(filter.ids)].sort((a, b) => a - b).filter((id) => id > after)) {
+    for (const id of ids) {
       const found = await this.#core.storage.list(id - 1, 1, listedRecipients);
       if (found.kind !== "done") return found;
       const [message] = found.value;
       if (message?.id === id) messages.push(message);
-      if (messages.length >= pageRows) break;
     }
-    return done(messages);
+    return done({ messages, last });
   }
 
   async #matching(page: readonly ListedMessage[], { filter }: OperatorRequest): Promise<Outcome<ListedMessage[]>> {

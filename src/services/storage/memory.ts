@@ -1,3 +1,4 @@
+import { asciiLowerCase } from "../../protocol/address.ts";
 import { done, type Outcome } from "../../protocol/outcome.ts";
 import { Sorted } from "./sorted.ts";
 import {
@@ -10,6 +11,7 @@ import {
   type Counts,
   type Dsn,
   type FailedRecipient,
+  type Found,
   firstDueMs,
   type ListedMessage,
   type ListedRecipient,
@@ -18,6 +20,7 @@ import {
   type Storage,
   type StoredMessage,
   skipMs,
+  type Wanted,
 } from "./storage.ts";
 
 interface Recipient {
@@ -369,6 +372,11 @@ export class MemoryStorage implements Storage {
       })),
     );
   }
+  async search(after: number, wanted: Wanted): Promise<Outcome<Found>> {
+    const start = this.#ids.indexOf(after + 1);
+    const next = this.#ids.values.slice(start, start + searchedMessages).flatMap((id) => this.#messages.get(id) ?? []);
+    return done({ ids: next.filter((message) => mayFit(message, wanted)).map(({ id }) => id), last: next.at(-1)?.id });
+  }
   async recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>> {
     const open = [...(this.#messages.get(message)?.open.values() ?? [])].sort((a, b) => a.number - b.number);
     return done(
@@ -414,6 +422,24 @@ const isHeldUntilLater = ({ options, held }: Message, { attempts, dueMs }: Recip
   attempts === 0 && (options?.holdUntilMs ?? 0) > nowMs && (dueMs !== undefined || held);
 
 const isWaiting = (recipient: Recipient): recipient is Waiting => recipient.dueMs !== undefined;
+
+const searchedMessages = 100;
+
+function mayFit(
+  { arrivedMs, reversePath, open }: Message,
+  { sender, recipient, destination, ...wanted }: Wanted,
+): boolean {
+  const { arrivedByMs = Infinity } = wanted;
+  const isEnd = (end: string | undefined, text: string): boolean => asciiLowerCase(text).endsWith(end ?? "");
+  if (arrivedMs > arrivedByMs || !isEnd(sender, reversePath)) return false;
+  if (recipient === undefined && destination === undefined) return true;
+  return open
+    .values()
+    .some(
+      (to) =>
+        isEnd(recipient, to.forwardPath) && (isEnd(destination, to.destination) || isEnd(destination, to.forwardPath)),
+    );
+}
 
 const listed = ({ number, forwardPath, channel, destination, ...rest }: Recipient): ListedRecipient => ({
   number,

@@ -91,6 +91,9 @@ const isHeldUntilLater = `(attempts = 0 AND EXISTS (SELECT 1 FROM options h WHER
 /** From ?1 for as long as it was to wait when it came; it ages from the end of that on. */
 const waitAnew = "(?1 + arrived - (SELECT m.arrived FROM message m WHERE m.id = recipient.message))";
 
+/** Also true for what `end` is all of. */
+const endsWith = (column: string, end: string): string => `substr(${column}, -length(${end})) = ${end} COLLATE NOCASE`;
+
 const texts = {
   begin: "BEGIN IMMEDIATE",
   commit: "COMMIT",
@@ -172,6 +175,13 @@ const texts = {
       (SELECT number FROM recipient WHERE message = m.id ORDER BY number LIMIT ?3))
     ${withDsn}
     ORDER BY m.id, r.number`,
+  span: "SELECT id, remaining FROM message WHERE id > ? ORDER BY id LIMIT ?",
+  search: `SELECT id FROM message WHERE id > ?1 AND id <= ?2
+    AND (?6 IS NULL OR arrived <= ?6) AND (?3 IS NULL OR ${endsWith("reverse_path", "?3")})
+    AND (?4 IS NULL AND ?5 IS NULL OR EXISTS (SELECT 1 FROM recipient WHERE message = id
+      AND (?4 IS NULL OR ${endsWith("forward_path", "?4")})
+      AND (?5 IS NULL OR destination = ?5 COLLATE NOCASE OR ${endsWith("forward_path", "('@' || ?5)")})))
+    ORDER BY id`,
   recipients: `SELECT ${listedColumns} FROM recipient r ${withDsn}
     WHERE r.message = ? AND r.number > ? ORDER BY r.number LIMIT ?`,
   blocked:

@@ -15,6 +15,7 @@ import {
   rowsOf,
   type Statements,
 } from "./sqlite-schema.ts";
+import { searchNext } from "./sqlite-search.ts";
 import { type DsnRow, dsnOf, type OptionsRow, optionsOf } from "./sqlite-wishes.ts";
 import type {
   BlockedDestination,
@@ -24,11 +25,13 @@ import type {
   ClaimedRecipient,
   Counts,
   FailedRecipient,
+  Found,
   ListedMessage,
   ListedRecipient,
   Overdue,
   Storage,
   StoredMessage,
+  Wanted,
 } from "./storage.ts";
 
 /** Ids are reserved so many at a time; a crash leaves a gap of no more. */
@@ -193,6 +196,9 @@ class SqliteStorage implements Storage {
   }
   list(after: number, limit: number, recipients: number): Promise<Outcome<readonly ListedMessage[]>> {
     return this.#read((s) => gather(rowsOf<ListRow>(s.list, after, limit, recipients)));
+  }
+  search(after: number, wanted: Wanted): Promise<Outcome<Found>> {
+    return this.#read((s) => searchNext(s, after, wanted));
   }
   recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>> {
     return this.#read((s) => rowsOf<ListedRecipientRow>(s.recipients, message, after, limit).map(listed));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Outcome } from "../../protocol/outcome.ts";
 import type { Options } from "../../protocol/wire/submission.ts";
-import type { Change, ClaimedRecipient, Dsn, NewRecipient, Storage } from "./storage.ts";
+import type { Change, ClaimedRecipient, Dsn, NewRecipient, Storage, Wanted } from "./storage.ts";
 
 /** How the suite makes a store, and what a crash followed by a start makes of it. */
 export interface StorageUnderTest {
@@ -265,6 +265,35 @@ export function testStorage(name: string, { open, crash }: StorageUnderTest): vo
       value(await storage.recipients(1, 5, 9)).map(({ number }) => number),
       [6, 7],
     );
+  });
+
+  check("finds what may fit, a few at a time, to the end", async (storage) => {
+    const many = Array.from({ length: 1_200 }, (_, at) => messageTo(at + 1, [at % 400 === 7 ? "Rare.org" : "a.org"]));
+    for (let at = 0; at < many.length; at += 300) value(await storage.apply(many.slice(at, at + 300)));
+    const none = { sender: undefined, recipient: undefined, destination: undefined, arrivedByMs: undefined };
+    const found = async (wanted: Partial<Wanted>): Promise<number[]> => {
+      const ids: number[] = [];
+      for (let after = 0; ; ) {
+        const page = value(await storage.search(after, { ...none, ...wanted }));
+        ids.push(...page.ids);
+        if (page.last === undefined) return ids;
+        assert.ok(page.last > after);
+        after = page.last;
+      }
+    };
+    const rare = [8, 408, 808];
+    for (const wanted of [
+      { destination: "rare.org" },
+      { recipient: "user0@rare.org" },
+      { recipient: "@rare.org" },
+      { destination: "rare.org", sender: "@example.org", arrivedByMs: at },
+    ]) {
+      assert.deepEqual(await found(wanted), rare, JSON.stringify(wanted));
+    }
+    for (const wanted of [{ sender: "nobody@example.org" }, { recipient: "user1@rare.org" }, { arrivedByMs: at - 1 }]) {
+      assert.deepEqual(await found(wanted), [], JSON.stringify(wanted));
+    }
+    assert.equal((await found({ sender: "@example.org" })).length, many.length);
   });
 
   check("remembers a mark across a crash, together with what it was written with", async (before) => {

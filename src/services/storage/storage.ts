@@ -195,6 +195,21 @@ export interface ListedMessage {
   readonly recipients: readonly ListedRecipient[];
 }
 
+/** All that is there must fit. Texts in lower case; of an address the whole, or its end from the @ on. */
+export interface Wanted {
+  readonly sender: string | undefined;
+  readonly recipient: string | undefined;
+  readonly destination: string | undefined;
+  readonly arrivedByMs: number | undefined;
+}
+
+export interface Found {
+  /** Messages that may fit, in order. */
+  readonly ids: readonly number[];
+  /** Where to look next; absent at the end of the queue. */
+  readonly last: number | undefined;
+}
+
 /** Nothing of it is tried before `untilMs`. */
 export interface BlockedDestination {
   readonly channel: ChannelName;
@@ -242,6 +257,8 @@ export interface Storage {
 
   /** By id, above `after`, with at most `recipients` of each. */
   list(after: number, limit: number, recipients: number): Promise<Outcome<readonly ListedMessage[]>>;
+  /** Looks among the next messages above `after`, so few that others need not wait for it. */
+  search(after: number, wanted: Wanted): Promise<Outcome<Found>>;
   /** Those still to be delivered, above `after`. */
   recipients(message: number, after: number, limit: number): Promise<Outcome<readonly ListedRecipient[]>>;
   /** Destinations that are left alone at `nowMs`, those first that are so for longest. */
