@@ -71,7 +71,7 @@ const slowAtFirst: readonly Fault[] = [
   },
   {
     file: "programs/deliver/mbox-lock.js",
-    from: "await ground.wait(betweenTriesMs, signal);",
+    from: "await ground.wait(pauseMs(tries), signal);",
     to: "await ground.wait(1_000 * Math.random(), signal);",
   },
 ];

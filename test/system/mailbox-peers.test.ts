@@ -7,7 +7,7 @@ import { type Production, startProduction } from "../attacks/production.ts";
 import { type Fetched, fetchFrom, Imap } from "../support/dovecot.ts";
 import { sendLoad } from "../support/load.ts";
 import { unlessRoot, without } from "../support/missing.ts";
-import { until } from "../support/server.ts";
+import { runPostern, until } from "../support/server.ts";
 
 const messages = process.env.POSTERN_LONG ? 2_000 : 120;
 const skip = unlessRoot() || without("dovecot");
@@ -107,6 +107,15 @@ async function readMail(kind: Kind, session: number, isOver: () => boolean): Pro
   return seen;
 }
 
+/** On a busy machine the lock of an mbox may never be free when we look: then a retry follows, here at once. */
+async function allDelivered(user: string): Promise<boolean> {
+  const ended = production.ended().filter(({ recipient }) => recipient.startsWith(user));
+  const others = ended.filter(({ result }) => result !== "success");
+  for (const { text } of others) assert.match(text, /File has been locked for 30 seconds straight/);
+  if (others.length > 0) await runPostern(["queue", "retry", "--all", "--root", production.root]);
+  return ended.length - others.length >= messages;
+}
+
 async function contentOf(kind: Kind, folder: string): Promise<readonly Fetched[]> {
   await using imap = await sessionFor(kind);
   await imap.command(`SELECT ${folder}`);
@@ -124,14 +133,13 @@ for (const kind of kinds) {
     const { user } = kind;
     await using first = await sessionFor(kind);
     await first.command("CREATE moved");
-    const endedFor = (): number => production.ended().filter(({ recipient }) => recipient.startsWith(user)).length;
     let isOver = false;
     const readers = [0, 1].map((session) => readMail(kind, session, () => isOver));
     const load = { messages, sessions: 4, forwardPath: () => `${user}@mx.example`, text: textOf };
     const sending = sendLoad(production.port, load)
       .then(({ acknowledged }) => {
         assert.equal(acknowledged.size, messages);
-        return until("all deliveries", () => endedFor() >= messages, 120_000);
+        return until("all deliveries", () => allDelivered(user), 240_000);
       })
       .finally(() => {
         isOver = true;

@@ -129,3 +129,22 @@ test("§17.122 waitForLock() gives up after 30 seconds, for now", async () => {
   assert.equal(lock.kind === "temporary" && lock.text, "File has been locked for 30 seconds straight. (#4.3.0)");
   assert.ok(waitedMs >= 30_000 && waitedMs < 31_000);
 });
+
+/** Two readers lock it in turns and leave a moment between: of `periodMs` it is free for the last `freeMs`. */
+const rhythms = [50, 77, 100, 150, 250].flatMap((periodMs) => [0, 7, 31].map((phaseMs) => ({ periodMs, phaseMs })));
+for (const { periodMs, phaseMs } of rhythms) {
+  test(`waitForLock() finds the moment of readers that lock every ${periodMs} ms, from ${phaseMs} ms on`, async () => {
+    writeFileSync(lockFile(), "");
+    const freeMs = 2;
+    let nowMs = phaseMs;
+    const wait = async (ms: number): Promise<void> => {
+      nowMs += ms;
+      const isFree = nowMs % periodMs >= periodMs - freeMs;
+      if (isFree) rmSync(lockFile(), { force: true });
+      else writeFileSync(lockFile(), "");
+    };
+    const ground = { ...realGround(), wait };
+    lockOf(await waitForLock(ground, box(), limit())).release();
+    assert.ok(nowMs < 15_000, `it took ${nowMs} ms`);
+  });
+}

@@ -21,7 +21,11 @@ export interface MboxLock {
 }
 
 const longestWaitMs = 30_000;
-const betweenTriesMs = 100;
+/**
+ * 10 to 40 ms, no two in a row the same: readers that lock again as soon as they have unlocked leave it free for a few
+ * milliseconds in a hundred, and must not be in step with us.
+ */
+const pauseMs = (tries: number): number => 10 + ((tries * 17) % 31);
 /** A lock nobody renewed for this long belongs to a program that died. */
 const staleAfterMs = 300_000;
 /** We hold ours only while we append, and renew it: one of this host's this old is that of a worker that was killed. */
@@ -37,11 +41,12 @@ const unlockable: readonly string[] = ["EACCES", "EPERM", "EROFS", "ERR_ACCESS_D
  * seconds at most. Throws AbortError when `signal` fires while waiting.
  */
 export async function waitForLock(ground: Ground, path: string, signal: AbortSignal): Promise<Outcome<MboxLock>> {
-  for (let waitedMs = 0; waitedMs <= longestWaitMs; waitedMs += betweenTriesMs) {
+  for (let [tries, waitedMs] = [0, 0]; waitedMs < longestWaitMs; tries++) {
     let lock = tryLock(ground, path);
     if (lock === "stale") lock = await takeOver(ground, path, signal);
     if (lock !== "taken") return lock;
-    await ground.wait(betweenTriesMs, signal);
+    await ground.wait(pauseMs(tries), signal);
+    waitedMs += pauseMs(tries);
   }
   return temporary("3.0", "File has been locked for 30 seconds straight. (#4.3.0)");
 }
