@@ -100,3 +100,52 @@ test("on a full disk new mail is refused, and what has happened is written all t
   assert.deepEqual(verdicts, ["temporary", "written", "temporary", "written", "done", "written"]);
   assert.deepEqual(told, ["refusing: cannot write the queue: its disk is full", "none: undefined"]);
 });
+
+test("what nobody waits for goes to disk with what somebody does, or with a hundred of its kind, or soon", async () => {
+  const timers = new Set<() => unknown>();
+  const clock: Clock = {
+    wallMs: () => 0,
+    steadyMs: () => 0,
+    soon: (call) => void setImmediate(call),
+    after: (_ms, call) => {
+      timers.add(call);
+      return () => timers.delete(call);
+    },
+  };
+  const transactions: number[][] = [];
+  const storage: Storage = Object.assign(new MemoryStorage(), {
+    apply: async (changes: readonly Change[]): Promise<Outcome<undefined>> => {
+      transactions.push(changes.map((change) => (change.kind === "end" ? change.message : 0)));
+      return done(undefined);
+    },
+  });
+  const committer = new Committer(storage, clock, () => {});
+  const end = (message: number): readonly Change[] => [{ kind: "end", message }];
+  const written: number[] = [];
+  const soon = (message: number): void => committer.requireSoon(end(message), () => written.push(message));
+
+  soon(1);
+  await turn();
+  assert.equal(transactions.length, 0);
+  committer.offer(end(2), () => written.push(2));
+  await committer.flushed();
+  assert.deepEqual(transactions.splice(0), [[1, 2]]);
+  assert.deepEqual(written, [1, 2]);
+  assert.equal(timers.size, 0);
+
+  soon(3);
+  for (const call of timers) call();
+  await turn();
+  assert.deepEqual(transactions.splice(0), [[3]]);
+
+  soon(4);
+  await committer.flushed();
+  assert.deepEqual(transactions.splice(0), [[4]]);
+
+  for (let message = 5; message < 105; message++) soon(message);
+  await turn();
+  assert.deepEqual(
+    transactions.map((messages) => messages.length),
+    [100],
+  );
+});

@@ -11,6 +11,9 @@ interface Group {
 }
 
 const retryMs = 1_000;
+/** What need not be written at once waits so long for company: what must be, or so many of its own kind. */
+export const patienceMs = 10;
+const patientGroups = 100;
 
 /** What the store takes: everything, all but new mail, nothing. */
 export type Trouble = "none" | "refusing" | "stuck";
@@ -26,6 +29,10 @@ export class Committer {
   #groups: Group[] = [];
   #idle: (() => void)[] = [];
   #running = false;
+  /** Something that was handed over is not to wait for company. */
+  #isUrgent = false;
+  /** Calls off the end of that wait, while there is one. */
+  #hurry: (() => void) | undefined;
   #now: Trouble = "none";
 
   /** `trouble` is told of each change; a failure when it begins. */
@@ -51,21 +58,41 @@ export class Committer {
     this.#add({ changes, written, refused: undefined });
   }
 
+  /** As `require`, where nobody waits for it: an end that is lost in a crash is only found again. */
+  requireSoon(changes: readonly Change[], written: () => void): void {
+    this.#groups.push({ changes, written, refused: undefined });
+    if (!this.#running) this.#waitForCompany();
+  }
+
   /** Resolves when all that was handed over so far has its result. */
   flushed(): Promise<void> {
-    if (!this.#running) return Promise.resolve();
+    if (!this.#running && this.#groups.length === 0) return Promise.resolve();
+    this.#begin();
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
   #add(group: Group): void {
     this.#groups.push(group);
+    this.#begin();
+  }
+
+  #waitForCompany(): void {
+    if (this.#groups.length >= patientGroups) this.#begin();
+    else this.#hurry ??= this.#clock.after(patienceMs, () => this.#begin());
+  }
+
+  #begin(): void {
+    this.#isUrgent = true;
     if (this.#running) return;
+    this.#hurry?.();
+    this.#hurry = undefined;
     this.#running = true;
     this.#clock.soon(() => this.#run());
   }
 
   async #run(): Promise<void> {
-    while (this.#groups.length > 0) {
+    while (this.#isUrgent) {
+      this.#isUrgent = false;
       const groups = this.#groups;
       const idle = this.#idle;
       this.#groups = [];
@@ -79,7 +106,7 @@ export class Committer {
       for (const resolve of idle) resolve();
     }
     this.#running = false;
-    for (const resolve of this.#idle.splice(0)) resolve();
+    if (this.#groups.length > 0) this.#waitForCompany();
   }
 
   /**

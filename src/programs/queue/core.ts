@@ -110,12 +110,14 @@ export class Core {
   }
 
   /** Writes down what became of a message in memory. */
-  require(active: Active, changes: readonly Change[], written: () => void = () => {}): void {
+  require(active: Active, changes: readonly Change[], written: () => void = () => {}, soon = false): void {
     active.unwritten++;
-    this.committer.require(changes, () => {
+    const done = (): void => {
       written();
       this.active.wrote(active);
-    });
+    };
+    if (soon) this.committer.requireSoon(changes, done);
+    else this.committer.require(changes, done);
   }
 
   /** Gives a recipient in memory back to the store. */

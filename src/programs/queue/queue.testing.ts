@@ -29,6 +29,7 @@ import {
 import type { ChannelEvents } from "../../services/channel/channel.ts";
 import type { Storage } from "../../services/storage/storage.ts";
 import type { Clock } from "./clock.ts";
+import { patienceMs } from "./commit.ts";
 import { createQueue, type Queue } from "./queue.ts";
 
 /** A clock that stands still until told otherwise. */
@@ -55,13 +56,13 @@ export class FakeClock implements Clock {
     };
   }
 
-  /** Lets everything happen that can happen now. */
+  /** Lets everything happen that can happen now, or as good as now: what waits for company in a commit counts. */
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 3; ) {
       await new Promise((resolve) => setImmediate(resolve));
       const calls = this.#soon.splice(0);
-      const due = this.#timers.filter(({ atMs }) => atMs <= this.steady);
-      this.#timers = this.#timers.filter(({ atMs }) => atMs > this.steady);
+      const due = this.#timers.filter(({ atMs }) => atMs <= this.steady + patienceMs);
+      this.#timers = this.#timers.filter((timer) => !due.includes(timer));
       quiet = calls.length + due.length > 0 ? 0 : quiet + 1;
       for (const call of calls) call();
       for (const { call } of due) call();

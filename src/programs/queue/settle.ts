@@ -245,7 +245,7 @@ export class Settler {
     if (active.deleted) {
       this.#writeDeleted(active, [...changes, ...failures], written);
     } else if (active.remaining > 0) {
-      this.#core.require(active, [...changes, ...failures, ...forwarded], written);
+      this.#core.require(active, [...changes, ...failures, ...forwarded], written, forwarded.length === 0);
     } else if (!active.failed) {
       this.#end(active, forwarded, written);
     } else {
@@ -262,13 +262,14 @@ export class Settler {
 
   #end(active: Active, before: readonly Change[], written: () => void, composed?: Composed): void {
     const message = active.message.id;
-    const changes = [...before, ...(composed?.admission?.changes ?? []), { kind: "end", message } as const];
-    this.#core.require(active, changes, () => {
+    const added = [...before, ...(composed?.admission?.changes ?? [])];
+    const ended = (): void => {
       written();
       if (composed?.event) this.#core.log(composed.event);
       this.#core.log({ event: "end", message });
       composed?.admission?.admit();
-    });
+    };
+    this.#core.require(active, [...added, { kind: "end", message }], ended, added.length === 0);
   }
 
   /** All recipients are finished and some failed: the bounce and the end of the message are one change. */
