@@ -14,6 +14,8 @@ export const command: Command = {
     if (options.kind !== "done") return complain(options, usage);
     const answer = await askOnce(findLayout(options.value.values.root, process.env), "reload");
     if (answer.kind !== "done") return complain(answer);
+    const { notes } = answer.value;
+    if (Array.isArray(notes)) for (const note of notes) say(String(note));
     say("reloaded");
     return exitDone;
   },

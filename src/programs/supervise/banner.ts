@@ -30,10 +30,12 @@ export function banner(layout: Layout, options: StartOptions, shown: Shown, fold
   const found = resolve(folder, findLayout(undefined, process.env).control) === layout.control;
   const command = (words: string): string => `${near(postern)} ${words}${found ? "" : ` --root ${near(root)}`}`;
   const certificate = fingerprint ? `  Its certificate signed itself; SHA-256 fingerprint\n    ${fingerprint}\n` : "";
+  const hasPop3 = listeners.some(({ service }) => service.startsWith("pop3"));
+  const pop3 = hasPop3 ? `  POP3 on ${on("pop3")}, with TLS from the start on ${on("pop3s")}\n` : "";
   const server = listeners.find(({ service }) => service === "smtp")?.name ?? "";
   return `Postern is running. Everything is in ${near(root)}
   SMTP on ${on("smtp")}, submission on ${on("submission")}, with TLS from the start on ${on("smtps")}
-${certificate}
+${pop3}${certificate}
 Send a message to any name @localhost, with swaks or without:
   swaks --server ${server} --from me@localhost --to you@localhost
   printf 'To: you@localhost\\nSubject: hello\\n\\nIt works.\\n' | ${command("inject")}

@@ -7,7 +7,8 @@ import { peerCredentials } from "../../services/kernel/peer-credentials.ts";
 /** What the operator may ask of supervise. A returned object is the answer. */
 export interface ControlCommands {
   status(): unknown;
-  reload(): Outcome<void>;
+  /** What to know of it, in words. */
+  reload(): Outcome<readonly string[]>;
   stop(): void;
   /** The connection, with nothing read ahead, is the receiver's from now on. */
   queue(socket: Socket, uid: number): Outcome<void>;
@@ -55,8 +56,10 @@ function answerTo(socket: Socket, command: unknown, commands: ControlCommands): 
   switch (command) {
     case "status":
       return commands.status();
-    case "reload":
-      return resultOf(commands.reload());
+    case "reload": {
+      const reloaded = commands.reload();
+      return reloaded.kind === "done" ? { ok: true, notes: reloaded.value } : resultOf(reloaded);
+    }
     case "stop":
       socket.write(`${JSON.stringify({ ok: true })}\n`);
       socket.resume(); // until we are gone: the end of the connection tells the operator

@@ -129,7 +129,7 @@ test("supervise() runs the crew, starts again who died, hands over, reloads, sto
   assert.match(String((await ask("nonsense")).error), /no such command/);
 
   setMe("two");
-  assert.deepEqual(await ask("reload"), { ok: true });
+  assert.deepEqual(await ask("reload"), { ok: true, notes: [] });
   await said("queue reloads as two");
   await said("local reloads as two");
 

@@ -68,19 +68,20 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
     settings: () => settings,
   };
 
-  const reload = (): Outcome<void> => {
+  const reload = (): Outcome<readonly string[]> => {
     const fresh = readSettings(layout, options);
     const read = readCertificates(layout.tls);
     if (fresh.kind !== "done") return notReloaded(fresh);
     if (read.kind !== "done") return notReloaded(read);
     const usable = checkCertificates(keepingOld(read.value, certificates), fresh.value);
     if (usable.kind !== "done") return notReloaded(usable);
-    for (const text of changesForLater(settings, fresh.value, set.settings)) warn(text);
+    const notes = [...changesForLater(settings, fresh.value, set.settings)];
     if (usable.value.length > 0 && set.certificates.length === 0)
-      warn("control/smtpslisten counts from the next start");
+      notes.push("control/smtpslisten counts from the next start");
     settings = fresh.value;
     certificates = usable.value;
-    for (const text of ageWarnings(certificates, Date.now())) warn(text);
+    notes.push(...ageWarnings(certificates, Date.now()));
+    notes.forEach(warn);
     crew.reload(settings, certificates);
     events.log({ event: "reloaded" });
     const faults = read.value.faults.map((fault) => `${fault}; what was there before is kept`);
@@ -88,7 +89,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
       warn(fault);
       console.complain(`postern: ${fault}`);
     }
-    return faults.length > 0 ? permanent("3.5", faults.join("\n")) : done(undefined);
+    return faults.length > 0 ? permanent("3.5", faults.join("\n")) : done(notes);
   };
   const warn = (text: string): void => events.log({ event: "warning", text });
   const notReloaded = (failure: Failure): Failure => {
