@@ -138,6 +138,7 @@ test("Exim sends by BDAT, in several chunks, over TLS that it verifies", {
   });
   // K: by BDAT.
   assert.equal(log.match(/ [=-]> exim[12]@localhost .* CV=yes K C="250 2\.0\.0 ok \d+ qp \d+"/g)?.length, 2, log);
+  assert.doesNotMatch(log, /TLS error/);
   assert.match(log, /\*\* no@else\.example .*550 5\.7\.1/);
   for (const localPart of ["exim1", "exim2"]) {
     const text = await arrival(localPart);

@@ -80,6 +80,22 @@ with smtplib.SMTP_SSL("localhost", int(sys.argv[2]), context=context) as s:
   assert.ok((await arrival("py-smtps")).length > 1_400_000);
 });
 
+test("the end of a session is said within TLS, for clients that are strict about it", {
+  skip: without("python3"),
+}, async () => {
+  const script = `
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as s:
+    with context.wrap_socket(s, server_hostname="localhost", suppress_ragged_eofs=False) as t:
+        t.recv(1000)
+        t.send(b"QUIT\\r\\n")
+        while t.recv(1000): pass
+`;
+  const ended = await run("python3", ["-c", script, String(server.smtpsPort), authority]);
+  assert.equal(ended.code, 0, ended.stderr);
+});
+
 test("curl: smtp:// with --ssl-reqd, and smtps://", { skip: without("curl") }, async () => {
   for (const [url, to] of [
     [`smtp://localhost:${server.submissionPort}`, "curl-starttls"],

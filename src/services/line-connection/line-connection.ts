@@ -165,9 +165,12 @@ export class LineConnection<Taken extends Line = Line> {
     this.#socket.on("close", this.#onGone);
   }
 
-  /** The client has said that it goes, and sends nothing after that: one close does, and costs half of an end and its waiting. */
+  /**
+   * The client has said that it goes, and sends nothing after that: one close does, and costs half of an end and its
+   * waiting. Not so within TLS, where the end is to be said too (RFC 8446 §6.1): without, it could be anybody's.
+   */
   sayGoodbye(lastWord: string) {
-    if (this.lines.octets > 0) return this.close(lastWord, "quit");
+    if (this.lines.octets > 0 || this.#tls) return this.close(lastWord, "quit");
     if (this.#at !== "open") return;
     this.#beginClosing("quit");
     this.reply(lastWord);
