@@ -5,7 +5,7 @@ import { createLogins, type Logins } from "../../src/programs/directory/logins.t
 import { serveClient } from "../../src/programs/directory/serve.ts";
 import { serveDirectory } from "../../src/programs/local/serve-directory.ts";
 import { createTickets } from "../../src/programs/local/tickets.ts";
-import { done } from "../../src/protocol/outcome.ts";
+import { done, permanent } from "../../src/protocol/outcome.ts";
 import * as directory from "../../src/protocol/wire/directory.ts";
 import { Source } from "../fuzz/source.ts";
 import { anyAddress, anyText, FakeSocket, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
@@ -17,6 +17,7 @@ const streams = [1, 2, 3, 4, 5];
 const asksBadly: readonly Kind[] = [
   (source, stream) => directory.askRecipient.encode(stream, { address: anyAddress(source) }),
   (source, stream) => directory.askRecipient.encode(stream, { address: anyText(source) }),
+  (source, stream) => directory.askPlace.encode(stream, { address: anyText(source) }),
   (source, stream) => directory.recipientAnswer.encode(stream, { answer: source.below(256) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
   (source, stream) => directory.askPassword.encode(stream, { account: anyText(source), password: source.octets(600) }),
@@ -119,6 +120,7 @@ const site = {
   isOpen: () => true,
   checkPassword: async () => "K" as const,
   tickets: createTickets(() => 0),
+  place: async () => permanent("1.1", "no such mailbox"),
 };
 test("directory gives every login one end, whatever a client's responses are", async () => {
   for (let seed = 1; seed <= seeds; seed++) {

@@ -2,16 +2,26 @@ import type { Socket } from "node:net";
 import {
   askMailbox,
   askPassword,
+  askPlace,
   cannotTell,
+  doesNotExist,
+  exists,
   grant,
   mailboxAnswer,
   maxMailboxQuestions,
   maxPasswordQuestions,
+  maxPathOctets,
+  maxPlaceQuestions,
   overQuotaForGood,
   passwordAnswer,
+  placeAnswer,
 } from "../../protocol/wire/directory.ts";
 import { type Channel, createChannel } from "../../services/channel/channel.ts";
 import { createLine } from "./line.ts";
+
+export type Place = NonNullable<ReturnType<typeof placeAnswer.decode>>;
+
+const nowhere: Place = { answer: cannotTell, uid: 0, gid: 0, home: "", folder: "", quota: "" };
 
 /** The way to `local`. Without it, with too many waiting, and when it takes too long, nobody can tell. */
 export interface LocalLink {
@@ -21,6 +31,8 @@ export interface LocalLink {
   ask(address: string): Promise<number>;
   /** What the program of control/checkpassword says: "K", "D" or "Z". */
   checkPassword(account: string, password: Buffer): Promise<string>;
+  /** Where the mail of an address lies, as `local` would deliver it. */
+  askPlace(address: string): Promise<Place>;
   /** Has `local` open the mailbox of that address to who shows the ticket. Resolves when it knows. */
   grant(ticket: Buffer, address: string): Promise<void>;
 }
@@ -37,6 +49,8 @@ export function createLocalLink(): LocalLink {
   const passwords = createLine<string>({
     ...{ atOnce: maxPasswordQuestions, maxWaiting, longestMs: longestCheckMs, none: "Z" },
   });
+  const places = createLine<Place>({ atOnce: maxPlaceQuestions, maxWaiting, longestMs, none: nowhere });
+  const lines = [mailboxes, passwords, places];
   const send = (frame: Buffer): void => channel?.send(frame);
 
   return {
@@ -48,20 +62,25 @@ export function createLocalLink(): LocalLink {
             const value = mailboxAnswer.decode(payload)?.answer;
             return value === undefined || value > overQuotaForGood ? "broken" : mailboxes.answer(stream, value);
           }
+          if (type === placeAnswer.type) {
+            const place = placeAnswer.decode(payload);
+            return place && isPlace(place) ? places.answer(stream, place) : "broken";
+          }
           const letter = type === passwordAnswer.type ? passwordAnswer.decode(payload)?.letter : undefined;
           return letter === undefined || !/^[KDZ]$/.test(letter) ? "broken" : passwords.answer(stream, letter);
         },
         onClose() {
           if (channel !== opened) return;
           channel = undefined;
-          for (const line of [mailboxes, passwords]) line.close();
+          for (const line of lines) line.close();
         },
       });
       channel = opened;
-      for (const line of [mailboxes, passwords]) line.open(send);
+      for (const line of lines) line.open(send);
     },
     ask: (address) => mailboxes.ask((stream) => askMailbox.encode(stream, { address })),
     checkPassword: (account, password) => passwords.ask((stream) => askPassword.encode(stream, { account, password })),
+    askPlace: (address) => places.ask((stream) => askPlace.encode(stream, { address })),
     async grant(ticket, address) {
       send(grant.encode(0, { ticket, address }));
       // Answered after what was sent before it: the ticket is known by then.
@@ -69,3 +88,6 @@ export function createLocalLink(): LocalLink {
     },
   };
 }
+
+const isPlace = ({ answer, home, folder }: Place): boolean =>
+  [cannotTell, exists, doesNotExist].includes(answer) && home.length <= maxPathOctets && folder.length <= maxPathOctets;

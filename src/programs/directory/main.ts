@@ -31,11 +31,13 @@ runProgram("directory", async (given) => {
     guesses,
     host: () => settings.me,
     keepsPasswords: () => settings.keeppasswords === 1,
-    grant: (ticket, account) => local.grant(ticket, account.includes("@") ? account : `${account}@${settings.me}`),
+    grant: (ticket, account) => local.grant(ticket, mailboxOf(account)),
     note: accounts.note,
     log: given.log,
     wait: sleep,
   });
+  /** A user of the system is known by the bare name. */
+  const mailboxOf = (account: string): string => (account.includes("@") ? account : `${account}@${settings.me}`);
   const senders = {
     store: () => accounts.store,
     delimiters: () => settings.extensiondelimiters,
@@ -46,7 +48,9 @@ runProgram("directory", async (given) => {
       if (name === "local") local.attach(socket);
       else {
         const askSender = (account: string, address: string) => maySendAs(account, address, senders);
-        serveClient(socket, { askRecipient: recipients.ask, askSender, logins });
+        const desk = { askRecipient: recipients.ask, askSender, logins };
+        const askPlace = (account: string) => local.askPlace(mailboxOf(account));
+        serveClient(socket, name === "authd" ? { ...desk, askPlace } : desk);
       }
     },
     reload(fresh) {

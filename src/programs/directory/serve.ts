@@ -1,9 +1,11 @@
 import type { Socket } from "node:net";
 import {
+  askPlace,
   askRecipient,
   askSender,
   cannotTell,
   maxSaslOctets,
+  placeAnswer,
   recipientAnswer,
   saslBegin,
   saslCancel,
@@ -14,12 +16,15 @@ import {
 } from "../../protocol/wire/directory.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { createChannel } from "../../services/channel/channel.ts";
+import type { Place } from "./local-link.ts";
 import type { Login, Logins } from "./logins.ts";
 
 export interface Desk {
   readonly askRecipient: (address: string) => Promise<number>;
   readonly askSender: (account: string, address: string) => number;
   readonly logins: Logins;
+  /** Absent for those whom it does not concern where mailboxes lie. */
+  readonly askPlace?: (address: string) => Promise<Place>;
 }
 
 /** Questions and logins of one peer under way at once; to more the answer is "cannot tell". */
@@ -42,6 +47,8 @@ export function serveClient(socket: Socket, desk: Desk): void {
           return answerRecipient(frame);
         case askSender.type:
           return answerSender(frame);
+        case askPlace.type:
+          return answerPlace(frame);
         case saslBegin.type:
           return beginLogin(frame);
         case saslResponse.type:
@@ -82,6 +89,16 @@ export function serveClient(socket: Socket, desk: Desk): void {
     const question = askSender.decode(payload);
     if (!question || isOpen(stream)) return "broken";
     channel.send(senderAnswer.encode(stream, { answer: desk.askSender(question.account, question.address) }));
+    return undefined;
+  }
+
+  function answerPlace({ stream, payload }: Frame): undefined | "broken" {
+    const question = askPlace.decode(payload);
+    if (!question || !desk.askPlace || isOpen(stream) || isFull()) return "broken";
+    asked.add(stream);
+    void desk.askPlace(question.address).then((place) => {
+      if (asked.delete(stream)) channel.send(placeAnswer.encode(stream, place));
+    });
     return undefined;
   }
 

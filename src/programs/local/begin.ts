@@ -15,7 +15,7 @@ import type { Given, Program } from "../../services/program/program.ts";
 import { checkPassword, type Letter } from "./check-password.ts";
 import { readFacts } from "./facts.ts";
 import { createFlusher } from "./flush.ts";
-import { findMailbox, maildirOf } from "./mailbox.ts";
+import { findMailbox, maildirOf, placeOf } from "./mailbox.ts";
 import { createMailboxes } from "./mailboxes.ts";
 import { serveDirectory } from "./serve-directory.ts";
 import { serveSessions } from "./serve-pop3d.ts";
@@ -116,10 +116,11 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     start: (plan, folder) => launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"], args: [folder] }),
     log: given.log,
   });
+  const maildirNow = (): string => maildirOf(settings.defaultdelivery);
+  const place = async (address: string) => placeOf(address, await desk.route(address), maildirNow());
   const sessions = {
     ...{ tickets, mailboxes, isOpen: () => isOpen },
-    find: async (address: string) =>
-      findMailbox(address, await desk.route(address), maildirOf(settings.defaultdelivery)),
+    find: async (address: string) => findMailbox(address, await desk.route(address), maildirNow()),
   };
 
   const askChecker = async (account: string, password: Buffer): Promise<Letter> =>
@@ -128,7 +129,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
   return done({
     peer(name, socket: Socket) {
       if (name === "directory") {
-        return void serveDirectory(socket, { ...desk, tickets, checkPassword: askChecker });
+        return void serveDirectory(socket, { ...desk, tickets, place, checkPassword: askChecker });
       }
       if (name === "pop3d") return void serveSessions(socket, sessions);
       if (name !== "queue") return void socket.destroy();

@@ -7,7 +7,7 @@ import { homeBelow, homeMade, homeOfNobody } from "../../protocol/wire/worker.ts
 import type { Routed } from "../../services/directory/route.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
 
-/** Where the mail of an address lies, and who may read it there. */
+/** A mailbox that can be opened, and by whom. */
 export interface Mailbox {
   readonly uid: number;
   readonly gid: number;
@@ -15,11 +15,18 @@ export interface Mailbox {
   readonly folder: string;
 }
 
+/** Where the mail of an address lies; its Maildir may not be there yet. */
+export interface Place extends Mailbox {
+  readonly home: string;
+  /** In the form of `maildirsize`, "" for none. */
+  readonly quota: string;
+}
+
 /**
- * The mailbox of an address, by the way its mail would go. Fails for good when the address is somebody's extension, an
- * alias, or nobody's: those have no mailbox to be opened. `maildir` is where users have theirs, from their home.
+ * Where the mail of an address lies, by the way it would go. Fails for good when the address is somebody's extension, an
+ * alias, or nobody's: those have no mailbox. `maildir` is where users have theirs, from their home.
  */
-export async function findMailbox(address: string, routed: Routed, maildir: string): Promise<Outcome<Mailbox>> {
+export function placeOf(address: string, routed: Routed, maildir: string): Outcome<Place> {
   if (routed.kind !== "done") return routed;
   const route = routed.value;
   if (!route || route.homeKind === homeOfNobody) return noMailbox;
@@ -32,7 +39,15 @@ export async function findMailbox(address: string, routed: Routed, maildir: stri
     if (!whole || !isFolderName(whole.name)) return noMailbox;
     home = join(home, pathOf(whole.name));
   }
-  const folder = join(home, maildir).replace(/\/$/, "");
+  const below = route.lines === undefined ? maildir : maildirOf(route.lines.split("\n"));
+  return done({ uid, gid, home, folder: join(home, below).replace(/\/$/, ""), quota: route.quota ?? "" });
+}
+
+/** As `placeOf`, of a mailbox that is to be opened. */
+export async function findMailbox(address: string, routed: Routed, maildir: string): Promise<Outcome<Mailbox>> {
+  const place = placeOf(address, routed, maildir);
+  if (place.kind !== "done") return place;
+  const { uid, gid, folder } = place.value;
   try {
     return done({ uid, gid, folder: (await stat(folder)).isDirectory() ? folder : "" });
   } catch (error) {

@@ -1,8 +1,10 @@
 import type { Socket } from "node:net";
 import { splitAddress } from "../../protocol/address.ts";
+import type { Outcome } from "../../protocol/outcome.ts";
 import {
   askMailbox,
   askPassword,
+  askPlace,
   cannotTell,
   doesNotExist,
   exists,
@@ -10,14 +12,17 @@ import {
   mailboxAnswer,
   maxMailboxQuestions,
   maxPasswordQuestions,
+  maxPlaceQuestions,
   overQuotaForGood,
   passwordAnswer,
+  placeAnswer,
 } from "../../protocol/wire/directory.ts";
-import type { Frame } from "../../protocol/wire/frame.ts";
 import { probe, probed } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Confinement, Routed } from "../../services/directory/route.ts";
+import { octetsOf } from "../../services/maildir/file.ts";
 import type { Letter } from "./check-password.ts";
+import type { Place } from "./mailbox.ts";
 import type { Desk } from "./serve-queue.ts";
 import type { Tickets } from "./tickets.ts";
 import type { Workers } from "./workers.ts";
@@ -29,6 +34,8 @@ export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" |
   /** The site's own program says; "Z" without one. */
   readonly checkPassword: (account: string, password: Buffer) => Promise<Letter>;
   readonly tickets: Tickets;
+  /** Where the mail of an address lies. */
+  readonly place: (address: string) => Promise<Outcome<Place>>;
 };
 
 /**
@@ -36,56 +43,60 @@ export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" |
  * tickets it grants.
  */
 export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): void } {
-  const asked = new Set<number>();
-  const checked = new Set<number>();
   const channel = createChannel(socket, {
-    onFrame(frame) {
-      switch (frame.type) {
+    onFrame({ type, stream, payload }) {
+      switch (type) {
         case askMailbox.type:
-          return ask(frame);
+          return mailboxes(stream, askMailbox.decode(payload));
         case askPassword.type:
-          return check(frame);
-        case grant.type:
-          return take(frame);
+          return passwords(stream, askPassword.decode(payload));
+        case askPlace.type:
+          return places(stream, askPlace.decode(payload));
+        case grant.type: {
+          const granted = grant.decode(payload);
+          return granted ? desk.tickets.grant(granted.ticket, granted.address) : "broken";
+        }
         default:
           return "broken";
       }
     },
-    onClose() {
-      asked.clear();
-      checked.clear();
-    },
+    onClose() {},
   });
 
-  function take({ payload }: Frame): undefined | "broken" {
-    const granted = grant.decode(payload);
-    return granted ? desk.tickets.grant(granted.ticket, granted.address) : "broken";
-  }
-
-  function check({ stream, payload }: Frame): undefined | "broken" {
-    const question = askPassword.decode(payload);
-    if (!question || checked.has(stream) || checked.size >= maxPasswordQuestions) return "broken";
-    checked.add(stream);
-    void desk.checkPassword(question.account, Buffer.from(question.password)).then((letter) => {
-      if (checked.delete(stream)) channel.send(passwordAnswer.encode(stream, { letter }));
-    });
-    return undefined;
-  }
-
-  function ask({ stream, payload }: Frame): undefined | "broken" {
-    const question = askMailbox.decode(payload);
-    if (!question || asked.has(stream) || asked.size >= maxMailboxQuestions) return "broken";
-    asked.add(stream);
-    const answer = (value: number): void => {
-      if (asked.delete(stream)) channel.send(mailboxAnswer.encode(stream, { answer: value }));
+  /** Questions of one kind, at most so many at once. */
+  const answering = <Fields>(most: number, answer: (fields: Fields, stream: number) => Promise<Buffer>) => {
+    const asked = new Set<number>();
+    return (stream: number, fields: Fields | undefined): undefined | "broken" => {
+      if (!fields || asked.has(stream) || asked.size >= most) return "broken";
+      asked.add(stream);
+      void answer(fields, stream).then((frame) => {
+        asked.delete(stream);
+        channel.send(frame);
+      });
+      return undefined;
     };
-    if (desk.isOpen()) void find(question.address, desk).then(answer);
-    else answer(cannotTell);
-    return undefined;
-  }
-
+  };
+  const mailboxes = answering<{ readonly address: string }>(maxMailboxQuestions, async ({ address }, stream) => {
+    const answer = desk.isOpen() ? await find(address, desk) : cannotTell;
+    return mailboxAnswer.encode(stream, { answer });
+  });
+  const passwords = answering<{ readonly account: string; readonly password: Uint8Array }>(
+    maxPasswordQuestions,
+    async ({ account, password }, stream) =>
+      passwordAnswer.encode(stream, { letter: await desk.checkPassword(account, Buffer.from(password)) }),
+  );
+  const places = answering<{ readonly address: string }>(maxPlaceQuestions, async ({ address }, stream) =>
+    placeAnswer.encode(stream, placeFields(await desk.place(address))),
+  );
   return { close: () => channel.close() };
 }
+
+const nowhere = { uid: 0, gid: 0, home: "", folder: "", quota: "" };
+
+const placeFields = (place: Outcome<Place>) =>
+  place.kind === "done"
+    ? { answer: exists, ...place.value, home: octetsOf(place.value.home), folder: octetsOf(place.value.folder) }
+    : { answer: place.kind === "permanent" ? doesNotExist : cannotTell, ...nowhere };
 
 async function find(address: string, desk: DirectoryDesk): Promise<number> {
   const routed: Routed = await desk.route(address);
@@ -97,9 +108,9 @@ async function find(address: string, desk: DirectoryDesk): Promise<number> {
   return await look(desk.workers, confinement, { ...place, fullIsPermanent: desk.fullIsPermanent() ? 1 : 0 });
 }
 
-type Place = Parameters<typeof probe.encode>[1];
+type Probe = Parameters<typeof probe.encode>[1];
 
-function look(workers: Workers, confinement: Confinement, place: Place): Promise<number> {
+function look(workers: Workers, confinement: Confinement, place: Probe): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let forget = (): void => {};
   let hasEnded = false;

@@ -1,15 +1,17 @@
 import { defineFrame } from "./layout.ts";
 
 /**
- * What `directory` is asked: one stream a question, by `smtpd` and `pop3d`; it asks `local` in its turn, who alone can
- * look where mail would go.
+ * What `directory` is asked: one stream a question, by `smtpd`, `pop3d` and `authd`; it asks `local` in its turn, who
+ * alone can look where mail would go.
  *
  *   askRecipient                                         ->  recipientAnswer
  *   askSender                                            ->  senderAnswer
  *   saslBegin, then saslResponse after each              ->  saslChallenge*, saslEnd
  *   at any time in a SASL exchange: saslCancel           ->  nothing
+ *   from `authd` alone: askPlace                         ->  placeAnswer
  *
  *   from `directory` to `local`: askMailbox              ->  mailboxAnswer
+ *                                askPlace                ->  placeAnswer
  *                                askPassword             ->  passwordAnswer
  *                                grant                   ->  nothing
  *
@@ -33,7 +35,7 @@ export const askSender = defineFrame(66, { account: "text", address: "text" });
 export const senderAnswer = defineFrame(67, { answer: "u8" });
 
 /**
- * A login (RFC 4422). `service` is "smtp" or "pop3", `address` the client's. `initial` is the initial response, which
+ * A login (RFC 4422). `service` is "smtp", "pop3" or "imap", `address` the client's. `initial` is the initial response, which
  * may be empty; `hasInitial` 0 where there was none. `binding` is the channel binding of `bindingType` ("tls-exporter",
  * RFC 9266), "" without TLS. USER and PASS of POP3 come as mechanism PLAIN, APOP as APOP: the challenge, a space, and the argument.
  */
@@ -82,6 +84,25 @@ export const askPassword = defineFrame(76, { account: "text", password: "octets"
 export const passwordAnswer = defineFrame(77, { letter: "text" });
 /** `local` is asked about so many passwords at once; more break the channel. */
 export const maxPasswordQuestions = 8;
+
+/** Where does the mail of this address lie, and whose is it? Only for who has a mailbox: no alias, no extension. */
+export const askPlace = defineFrame(78, { address: "text" });
+/**
+ * `answer`: exists, doesNotExist or cannotTell; the others count with the first. `folder` is the Maildir, which may not be
+ * there yet, `quota` in the form of `maildirsize`, "" for none.
+ */
+export const placeAnswer = defineFrame(79, {
+  answer: "u8",
+  uid: "u32",
+  gid: "u32",
+  home: "text",
+  folder: "text",
+  quota: "text",
+});
+/** `local` is asked about so many places at once; more break the channel. */
+export const maxPlaceQuestions = 8;
+/** A path in it is at most as long. */
+export const maxPathOctets = 4_096;
 
 /** Longest octet string of a SASL exchange; a longer one breaks the channel. */
 export const maxSaslOctets = 12_288;

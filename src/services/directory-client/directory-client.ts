@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
 import {
+  askPlace,
   askRecipient,
   askSender,
   cannotTell,
+  doesNotExist,
   type LoginEnd,
   maxSaslOctets,
   overQuotaForGood,
+  placeAnswer,
   recipientAnswer,
   saslBegin,
   saslCancel,
@@ -18,7 +21,7 @@ import { createStreams, type Forget, type Stream } from "../channel/streams.ts";
 
 /** What a login begins with: fields as in the frame `saslBegin`. */
 export interface LoginRequest {
-  readonly service: "smtp" | "pop3";
+  readonly service: "smtp" | "pop3" | "imap";
   readonly mechanism: string;
   /** The client's. */
   readonly address: string;
@@ -27,6 +30,9 @@ export interface LoginRequest {
   /** The channel binding tls-exporter, where there is one. */
   readonly exporter: Buffer | undefined;
 }
+
+/** The fields of the frame `placeAnswer`. */
+export type Place = NonNullable<ReturnType<typeof placeAnswer.decode>>;
 
 export interface LoginEvents {
   /** The client is to answer it, and the answer goes to `respond`. */
@@ -55,6 +61,8 @@ export interface DirectoryClient {
   askRecipient(address: string, answer: (value: number) => void): Forget;
   /** `answer` gets 0 cannot tell, 1 yes, 2 no. */
   askSender(account: string, address: string, answer: (value: number) => void): Forget;
+  /** Where the mail of an account lies; "cannot tell" without `directory`. For those it tells. */
+  askPlace(account: string, answer: (place: Place) => void): Forget;
   login(request: LoginRequest, events: LoginEvents): Login;
 }
 
@@ -66,20 +74,22 @@ const away: LoginEnd = {
   ticket: Buffer.alloc(0),
 };
 const mostSender = 2;
+const nobodyCanTell = { answer: cannotTell };
+const nowhere: Place = { answer: cannotTell, uid: 0, gid: 0, home: "", folder: "", quota: "" };
 
 export function createDirectoryClient(): DirectoryClient {
   const streams = createStreams();
   const nothingToForget: Forget = () => {};
 
-  /** One frame out, one number back. */
-  const ask = (
+  /** One frame out, one back, which is `nobody` when nobody can tell. */
+  const ask = <Fields extends { readonly answer: number }>(
     encode: (stream: number) => Buffer,
-    { type, decode }: typeof recipientAnswer,
-    most: number,
-    answer: (value: number) => void,
+    { type, decode }: { readonly type: number; decode(payload: Buffer): Fields | undefined },
+    { most, nobody }: { readonly most: number; readonly nobody: Fields },
+    answer: (fields: Fields) => void,
   ): Forget => {
     if (!streams.isUp) {
-      answer(cannotTell);
+      answer(nobody);
       return nothingToForget;
     }
     const question: Stream = {
@@ -87,10 +97,10 @@ export function createDirectoryClient(): DirectoryClient {
         const fields = frame.type === type ? decode(frame.payload) : undefined;
         if (!fields || fields.answer > most) return "broken";
         streams.close(number, question); // before the answer, which may ask again
-        answer(fields.answer);
+        answer(fields);
         return undefined;
       },
-      lost: () => answer(cannotTell),
+      lost: () => answer(nobody),
     };
     const number = streams.open(question);
     streams.send(encode(number));
@@ -104,9 +114,26 @@ export function createDirectoryClient(): DirectoryClient {
     attach: streams.attach,
     whenUp: streams.whenUp,
     askRecipient: (address, answer) =>
-      ask((stream) => askRecipient.encode(stream, { address }), recipientAnswer, overQuotaForGood, answer),
+      ask(
+        (stream) => askRecipient.encode(stream, { address }),
+        recipientAnswer,
+        { most: overQuotaForGood, nobody: nobodyCanTell },
+        (fields) => answer(fields.answer),
+      ),
     askSender: (account, address, answer) =>
-      ask((stream) => askSender.encode(stream, { account, address }), senderAnswer, mostSender, answer),
+      ask(
+        (stream) => askSender.encode(stream, { account, address }),
+        senderAnswer,
+        { most: mostSender, nobody: nobodyCanTell },
+        (fields) => answer(fields.answer),
+      ),
+    askPlace: (address, answer) =>
+      ask(
+        (stream) => askPlace.encode(stream, { address }),
+        placeAnswer,
+        { most: doesNotExist, nobody: nowhere },
+        answer,
+      ),
     login(request, events) {
       if (!streams.isUp) {
         events.onEnd(away);

@@ -15,6 +15,9 @@ export interface Content {
 export const pathOf = (octets: string): string =>
   isAscii(octets) ? octets : Buffer.from(octets, "latin1").toString("utf8");
 
+/** The octets (latin1 text) of such a path. */
+export const octetsOf = (path: string): string => Buffer.from(path, "utf8").toString("latin1");
+
 /** Writes all of it, in one call when it is small. Throws the system's error; a short write that repeats ends in one. */
 export function writeContent(files: Files, fd: number, content: Content): void {
   if (content.octets > maxGatheredOctets) {
