@@ -45,7 +45,7 @@ const allowed: Readonly<Record<Pass, ReadonlyMap<string, readonly ProgramName[]>
     ["start Node", openPrograms],
     ["become another program", openPrograms],
     ["call libc", ["local", "qmqpd"]],
-    ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd", "pop3d"]],
+    ["accept on an inherited listener", ["smtpd", "qmtpd", "qmqpd", "pop3d", "authd"]],
     ["connect by TCP", ["remote"]],
     ["send by UDP", ["remote"]],
     ...Object.entries(ownPlaces).flatMap(([place, owners]): [string, readonly ProgramName[]][] => [

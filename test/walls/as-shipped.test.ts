@@ -23,6 +23,7 @@ const holdings: ReadonlyMap<string, readonly string[]> = new Map([
   ["qmtpd", ["listener"]],
   ["qmqpd", ["listener"]],
   ["pop3d", ["listener"]],
+  ["authd", ["listener"]],
   ["hook", []],
   ["queue", ["queue/queue.sqlite", "queue/queue.sqlite-wal", "run/lock.queue"]],
   ["directory", ["directory/accounts.sqlite", "directory/accounts.sqlite-shm", "directory/accounts.sqlite-wal"]],
@@ -85,6 +86,7 @@ test("each program as shipped: no privileges, no secrets of its environment, onl
     qmtplisten: `127.0.0.1:${await freePort()}\n`,
     pop3listen: `127.0.0.1:${pop3Port}\n`,
     clearlogin: "1\n",
+    authsocket: "1\n",
     mailboxdomains: "localhost:create\nmail.test:accounts\n",
     smtprules: '192.0.2.1:allow,QMAILQUEUE="/bin/true"\n:allow\n',
   };

@@ -50,6 +50,8 @@ export interface Logins {
 const maxTries = 5_000;
 const maxTriesOfOne = 10;
 const ticketOctets = 32;
+/** A process waits for the answer that `authd` gives, and its server slows its clients down itself: no longer than this. */
+const longestOthersMs = 1_000;
 const nothing = Buffer.alloc(0);
 
 /** One text for all: a client does not learn which of them it was. */
@@ -206,7 +208,9 @@ class RunningLogin implements Login {
 
   #refuse(account: string, why: string): number {
     this.#logFailure(account, why);
-    return this.#options.guesses.failed(this.#request.address, account);
+    const { address, service } = this.#request;
+    const delayMs = this.#options.guesses.failed(address, account);
+    return service === "imap" ? Math.min(delayMs, longestOthersMs) : delayMs;
   }
 
   #logFailure(account: string, why: string): void {

@@ -6,7 +6,7 @@ export interface Account extends Ids {
   readonly home: string;
 }
 
-const optional: readonly AccountName[] = ["postern-hook", "postern-pop3"];
+const optional: readonly AccountName[] = ["postern-hook", "postern-pop3", "postern-auth"];
 
 /** Our accounts, out of the text of /etc/passwd. Fails with one line for each that is missing: the command that makes it. */
 export function findAccounts(passwd: string): Outcome<ReadonlyMap<AccountName, Account>> {

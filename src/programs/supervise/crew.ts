@@ -34,7 +34,7 @@ export interface Crew {
 /** Longest time each stage of a stop has, before the processes are killed. */
 const stopGraceMs = 10_000;
 const stopOrder: readonly (readonly ProgramName[])[] = [
-  ["smtpd", "qmtpd", "pop3d"],
+  ["smtpd", "qmtpd", "pop3d", "authd"],
   ["hook"],
   ["qmqpd"], // through it comes what a program of the site's has looked at
   ["queue"],

@@ -61,6 +61,7 @@ export function factsFor(program: ProgramName, options: FactsOptions): Readonly<
     case "qmtpd":
     case "qmqpd":
     case "pop3d":
+    case "authd":
     case "pop3session":
     case "deliver":
       return {};

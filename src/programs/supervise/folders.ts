@@ -2,7 +2,7 @@ import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { osReason } from "../../services/kernel/os-reason.ts";
-import { type Layout, submissionSocket } from "../../services/layout/layout.ts";
+import { authSocket, type Layout, submissionSocket } from "../../services/layout/layout.ts";
 import type { AccountName, Ids } from "./walls.ts";
 
 const owners: readonly (readonly [keyof Layout, mode: number, AccountName | undefined])[] = [
@@ -27,8 +27,10 @@ export function makeFolders(layout: Layout, ids?: ReadonlyMap<AccountName, Ids>)
       tried = layout[place];
       makeFolder(tried, mode, owner && ids?.get(owner));
     }
-    tried = dirname(submissionSocket(layout));
-    makeFolder(tried, 0o755, undefined);
+    for (const socket of [submissionSocket(layout), authSocket(layout)]) {
+      tried = dirname(socket);
+      makeFolder(tried, 0o755, undefined);
+    }
     return done(undefined);
   } catch (error) {
     return temporary("3.0", `cannot make folder ${tried}: ${osReason(error)}`);

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, lstatSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lstatSync, rmSync } from "node:fs";
 import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import type { KernelOutcome } from "../../services/kernel/libc.ts";
@@ -7,13 +7,21 @@ import { type ListenAddress, parseListenAddress } from "./listen-address.ts";
 
 export interface Listener {
   /** "qmqp" is local submission's socket; QMQP for other hosts is "qmqp-tcp". */
-  readonly service: "smtp" | "submission" | "smtps" | "lmtp" | "qmtp" | "qmqp-tcp" | "qmqp" | "pop3" | "pop3s";
+  readonly service: "smtp" | "submission" | "smtps" | "lmtp" | "qmtp" | "qmqp-tcp" | "qmqp" | "pop3" | "pop3s" | "auth";
   readonly name: string;
   readonly fd: number;
 }
 
+/** The sockets in the file system. */
+export interface LocalSockets {
+  readonly submission: string;
+  readonly auth: string;
+  /** Who besides root may open the second; absent in embedded mode: nobody. */
+  readonly authGroup: number | undefined;
+}
+
 /** Binds every listener of the settings, and local submission's socket. Accepts nothing, ever. */
-export function bindListeners(settings: Settings, submissionPath: string): Outcome<readonly Listener[]> {
+export function bindListeners(settings: Settings, sockets: LocalSockets): Outcome<readonly Listener[]> {
   const listeners: Listener[] = [];
   const wanted = [
     ["smtp", "smtplisten"],
@@ -38,9 +46,14 @@ export function bindListeners(settings: Settings, submissionPath: string): Outco
     if (bound.kind !== "done") return bound;
     listeners.push({ service: "lmtp", name, fd: bound.value });
   }
-  const local = bindSocket(submissionPath);
+  if (settings.authsocket === 1) {
+    const bound = bindSocket(sockets.auth, sockets.authGroup ?? "nobody else");
+    if (bound.kind !== "done") return bound;
+    listeners.push({ service: "auth", name: sockets.auth, fd: bound.value });
+  }
+  const local = bindSocket(sockets.submission, "everybody");
   if (local.kind !== "done") return local;
-  return done([...listeners, { service: "qmqp", name: submissionPath, fd: local.value }]);
+  return done([...listeners, { service: "qmqp", name: sockets.submission, fd: local.value }]);
 }
 
 /** `[::]` is in the defaults, and a kernel may do without IPv6: nobody could connect there anyway. */
@@ -61,13 +74,15 @@ function bindLmtp(name: string): Outcome<number> {
   if (existsSync(name) && !lstatSync(name).isSocket()) {
     return permanent("3.5", `control/lmtplisten: ${name} is there, and is no socket`);
   }
-  return bindSocket(name);
+  return bindSocket(name, "everybody");
 }
 
-/** For every local user: what they may do by it is for the program behind it. */
-function bindSocket(path: string): KernelOutcome<number> {
+/** For everybody on this host, for a group, or for our own user alone: what they may do by it is for the program behind it. */
+function bindSocket(path: string, forWhom: "everybody" | "nobody else" | number): KernelOutcome<number> {
   if (existsSync(path)) rmSync(path); // left by a supervise that was killed: ours is the lock
   const bound = listenUnix(path);
-  if (bound.kind === "done") chmodSync(path, 0o666);
+  if (bound.kind !== "done") return bound;
+  if (typeof forWhom === "number") chownSync(path, 0, forWhom);
+  chmodSync(path, forWhom === "everybody" ? 0o666 : forWhom === "nobody else" ? 0o600 : 0o660);
   return bound;
 }

@@ -4,7 +4,13 @@ import { readSettings as parseSettings } from "../../protocol/control/parse.ts";
 import type { Settings } from "../../protocol/control/table.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { readControlFiles } from "../../services/control-folder/control-folder.ts";
-import { embeddedLayout, type Layout, submissionSocket, systemLayout } from "../../services/layout/layout.ts";
+import {
+  authSocket,
+  embeddedLayout,
+  type Layout,
+  submissionSocket,
+  systemLayout,
+} from "../../services/layout/layout.ts";
 import type { CertificateFiles } from "../../services/tls/certificate.ts";
 import { readCertificates } from "../../services/tls/read-certificates.ts";
 import { type Account, findAccounts, missing } from "./accounts.ts";
@@ -57,7 +63,17 @@ export async function setUp(options: StartOptions): Promise<Outcome<SetUp>> {
   if (needsPop3(settings.value) && accounts.value && !accounts.value.has("postern-pop3")) {
     return permanent("3.5", `control/pop3listen or pop3slisten: ${missing("postern-pop3")}`);
   }
-  const listeners = bindListeners({ ...settings.value, ...withoutTls }, submissionSocket(layout));
+  if (settings.value.authsocket === 1 && accounts.value && !accounts.value.has("postern-auth")) {
+    return permanent("3.5", `control/authsocket: ${missing("postern-auth")}`);
+  }
+  const listeners = bindListeners(
+    { ...settings.value, ...withoutTls },
+    {
+      submission: submissionSocket(layout),
+      auth: authSocket(layout),
+      authGroup: accounts.value?.get("postern-auth")?.gid,
+    },
+  );
   if (listeners.kind !== "done") return listeners;
   return done({
     code: join(import.meta.dirname, "../.."),

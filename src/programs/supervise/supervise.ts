@@ -33,6 +33,7 @@ const fixedSettings = [
   "qmqplisten",
   "pop3listen",
   "pop3slisten",
+  "authsocket",
   "smtpdprocesses",
   "remoteprocesses",
 ] as const;
@@ -178,6 +179,7 @@ function membersOf(set: SetUp, planOf: (program: ProgramName) => LaunchPlan, smt
     ...times(smtpdProcesses, member("smtpd", smtpdListeners)),
     ...(fdsOf("qmtp").length > 0 ? [member("qmtpd", { qmtp: fdsOf("qmtp") })] : []),
     ...(needsPop3(set.settings) ? [member("pop3d", { pop3: fdsOf("pop3"), pop3s: fdsOf("pop3s") })] : []),
+    ...(fdsOf("auth").length > 0 ? [member("authd", { auth: fdsOf("auth") })] : []),
     ...(needsHook(set.settings) ? [member("hook")] : []),
     member("qmqpd", { qmqp: fdsOf("qmqp"), "qmqp-tcp": fdsOf("qmqp-tcp") }),
   ];

@@ -6,6 +6,7 @@ export const programNames = [
   "qmtpd",
   "qmqpd",
   "pop3d",
+  "authd",
   "hook",
   "queue",
   "directory",
@@ -21,7 +22,7 @@ export const openPrograms: readonly ProgramName[] = ["local", "hook"];
 
 /**
  * The accounts of a production system. `postern-mail` owns virtual mailboxes, `postern-alias` what no user controls;
- * `postern-hook` and `postern-pop3` need be there only where `hook` and `pop3d` run.
+ * `postern-hook`, `postern-pop3` and `postern-auth` need be there only where `hook`, `pop3d` and `authd` run.
  */
 export const accountNames = [
   "postern-smtpd",
@@ -33,6 +34,7 @@ export const accountNames = [
   "postern-alias",
   "postern-hook",
   "postern-pop3",
+  "postern-auth",
 ] as const;
 export type AccountName = (typeof accountNames)[number];
 export interface Ids {
@@ -75,6 +77,12 @@ const table: Readonly<Record<ProgramName, Row>> = {
     account: "postern-pop3",
     network: "accept",
     limits: { descriptors: 110_000, heapMiB: 128 },
+  },
+  authd: {
+    ...confined,
+    account: "postern-auth",
+    network: "accept",
+    limits: { descriptors: 256, heapMiB: 64 },
   },
   hook: {
     account: "postern-hook",
@@ -163,6 +171,7 @@ const conversations: readonly (readonly [ProgramName, ProgramName])[] = [
   ["qmqpd", "hook"],
   ["smtpd", "directory"],
   ["pop3d", "directory"],
+  ["authd", "directory"],
   ["pop3d", "local"],
   ["directory", "local"],
   ["queue", "local"],

@@ -220,6 +220,12 @@ export const controls = {
     "where pop3d listens for mail programs that begin with TLS, `0.0.0.0:995` as a rule",
     "0.1",
   ),
+  authsocket: row(
+    integer(0, 0, 1, "0 or 1"),
+    ["supervise"],
+    "1: other servers of this host, Dovecot for one, may ask for passwords with `postern-checkpassword`, if they are in the group postern-auth",
+    "0.1",
+  ),
   timeoutpop3d: row(
     integer(1_200, 600, 86_400, "seconds"),
     ["pop3d"],

@@ -51,5 +51,7 @@ export const systemLayout = (root: string): Layout => ({
 export const accountsCdbPath = (directory: string): string => join(directory, "accounts.cdb");
 /** The operator's socket: `postern status`, `queue`, `reload`, `stop`. Mode 0600. */
 export const controlSocket = (layout: Layout): string => join(layout.run, "control");
+/** Where other servers of this host ask for passwords. Only root and the group postern-auth may connect. */
+export const authSocket = (layout: Layout): string => join(layout.run, "auth", "checkpassword");
 /** Where local users hand in mail, by QMQP. Anybody may connect. */
 export const submissionSocket = (layout: Layout): string => join(layout.run, "submission", "qmqp");

@@ -13,6 +13,7 @@ import {
   maxPayloadOctets,
 } from "../../../src/protocol/wire/frame.ts";
 import type { Fields, FrameKind, Layout } from "../../../src/protocol/wire/layout.ts";
+import * as login from "../../../src/protocol/wire/login.ts";
 import * as mailbox from "../../../src/protocol/wire/mailbox.ts";
 import * as submission from "../../../src/protocol/wire/submission.ts";
 import * as worker from "../../../src/protocol/wire/worker.ts";
@@ -280,6 +281,15 @@ const samples: readonly Sample[] = [
   sample("askPassword", directory.askPassword, (s) => ({ account: text(s), password: s.octets(500) })),
   sample("passwordAnswer", directory.passwordAnswer, (s) => ({ letter: text(s) })),
   sample("grant", directory.grant, (s) => ({ ticket: s.octets(32), address: text(s) })),
+  sample("askPlace", directory.askPlace, (s) => ({ address: text(s) })),
+  sample("placeAnswer", directory.placeAnswer, (s) => ({
+    ...{ answer: u8(s), uid: u32(s), gid: u32(s), home: text(s), folder: text(s), quota: text(s) },
+  })),
+  sample("askLogin", login.askLogin, (s) => ({ account: text(s), password: s.octets(500), address: text(s) })),
+  sample("findAccount", login.findAccount, (s) => ({ account: text(s) })),
+  sample("loginAnswer", login.loginAnswer, (s) => ({
+    ...{ letter: text(s), account: text(s), uid: u32(s), gid: u32(s), home: text(s), folder: text(s), quota: text(s) },
+  })),
   sample("openSession", mailbox.openSession, (s) => ({ ticket: s.octets(64), logins: texts(s) })),
   sample("outputCredit", mailbox.outputCredit, (s) => ({ octets: u32(s) })),
   sample("closeSession", mailbox.closeSession, none),
