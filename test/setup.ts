@@ -8,7 +8,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const cache = join(import.meta.dirname, "..", ".cache");
-const peers = join(cache, "peers");
+/** Where what is not installed was unpacked. */
+export const peers = join(cache, "peers");
 
 /** Command, or module of Perl behind "perl:" -> Debian package that brings it. */
 const wanted: readonly (readonly [string, string])[] = [

@@ -20,6 +20,7 @@ const load = () =>
     setresuid: { arguments: ["u32", "u32", "u32"], return: "i32" },
     setrlimit: { arguments: ["i32", "pointer"], return: "i32" },
     setsockopt: { arguments: ["i32", "i32", "i32", "pointer", "u32"], return: "i32" },
+    signal: { arguments: ["i32", "u64"], return: "u64" },
     socket: { arguments: ["i32", "i32", "i32"], return: "i32" },
     socketpair: { arguments: ["i32", "i32", "i32", "pointer"], return: "i32" },
     syncfs: { arguments: ["i32"], return: "i32" },

@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { formatArgon2, parseArgon2 } from "../../../src/protocol/password/argon2.ts";
+import { parseCheckpasswordInput } from "../../../src/protocol/password/checkpassword.ts";
 import { parsePasswordHash } from "../../../src/protocol/password/hash.ts";
 import { maxPasswordOctets, preparePassword } from "../../../src/protocol/password/prepare.ts";
 import { formatScramKeys, parseScramKeys, type ScramKeys } from "../../../src/protocol/password/scram-keys.ts";
 import { accountName } from "../../../src/protocol/sasl/account-name.ts";
 import { beginExchange, mechanismOf } from "../../../src/protocol/sasl/mechanisms.ts";
 import type { Step } from "../../../src/protocol/sasl/step.ts";
+import { headerOctets } from "../../../src/protocol/wire/frame.ts";
+import { askLogin, findAccount, parseLoginQuestion } from "../../../src/protocol/wire/login.ts";
 import type { Row } from "../explore.ts";
 import { mutated } from "../mutate.ts";
 import type { Source } from "../source.ts";
@@ -91,4 +94,41 @@ const passwords: Row = {
   },
 };
 
-export const loginRows: readonly Row[] = [exchanges, passwordHashes, passwords];
+const inputs = ["joe@a.test\0secret\0\0", "joe\0\0\0", "\0\0\0", "joe\0secret\0Y1234567890\0more"];
+
+const checkpasswordInputs: Row = {
+  name: "checkpassword input",
+  cases: 3_000,
+  check(source) {
+    const input = Buffer.from(mutated(source, inputs), "latin1");
+    const parsed = parseCheckpasswordInput(input);
+    if (!parsed) return;
+    const begin = Buffer.concat([Buffer.from(`${parsed.account}\0`, "latin1"), parsed.password, Buffer.from("\0")]);
+    assert.deepEqual(input.subarray(0, begin.length), begin);
+    assert.ok(parsed.account !== "" && !`${parsed.account}`.includes("\0") && !parsed.password.includes(0));
+  },
+};
+
+const loginQuestions: Row = {
+  name: "questions to authd",
+  cases: 2_000,
+  check(source) {
+    const account = mutated(source, inputs);
+    const address = source.pick(["", "192.0.2.1", "2001:db8::1", "x"]);
+    const frame = source.oneIn(2)
+      ? askLogin.encode(0, { account, password: source.octets(600), address })
+      : findAccount.encode(0, { account });
+    const payload = Buffer.from(mutated(source, [frame.subarray(headerOctets).toString("latin1")]), "latin1");
+    const question = parseLoginQuestion({
+      type: source.pick([askLogin.type, findAccount.type, 7]),
+      stream: 0,
+      payload,
+    });
+    if (!question) return;
+    assert.ok(question.account !== "" && question.account.length <= 512 && !question.account.includes("\0"));
+    const { password } = question;
+    assert.ok(!password || (password.length > 0 && password.length <= 512 && !password.includes(0)));
+  },
+};
+
+export const loginRows: readonly Row[] = [exchanges, passwordHashes, passwords, checkpasswordInputs, loginQuestions];
