@@ -81,6 +81,8 @@ export class Oracle {
   readonly #markers = new Set<string>();
   /** Of the batch that is looked at. */
   #said = new Said([]);
+  /** Who is told of a delay, and of whom: it ended when the report was already made. */
+  #mayBeNamed: [to: string, of: string][] = [];
   readonly #now: () => { readonly wallMs: number; readonly steadyMs: number };
 
   constructor(settings: Settings, now: () => { readonly wallMs: number; readonly steadyMs: number }) {
@@ -204,7 +206,9 @@ export class Oracle {
     const made = changes.filter((change) => change.kind === "message");
     this.#said = new Said(made);
     for (const change of made) this.#message(change);
+    this.#mayBeNamed = [];
     for (const change of changes) this.#change(change, made);
+    for (const [to, of] of this.#mayBeNamed) this.#said.take("delayed", to, of);
     const { rest } = this.#said;
     this.expect(rest.length === 0, () => `reported, and nobody was to hear it: ${rest}`);
   }
@@ -370,15 +374,19 @@ export class Oracle {
     this.expect(!message.warned, () => `message ${id} is reported as delayed again`);
     message.warned = true;
     const ageMs = message.deferredMs - message.bornMs;
-    let told = 0;
-    for (const { notify, forwardPath } of message.recipients.values()) {
-      if (
-        delayMs(notify, this.settings.delaywarning) <= ageMs &&
-        this.#said.take("delayed", toldOf(message.reversePath), forwardPath)
-      )
-        told++;
-    }
-    this.expect(told > 0, () => `message ${id} is called reported as delayed, and nobody is told`);
+    const to = toldOf(message.reversePath);
+    const late = [...message.recipients.values()].filter(
+      ({ notify }) => delayMs(notify, this.settings.delaywarning) <= ageMs,
+    );
+    const isNamed = late.filter(
+      ({ state, forwardPath }) => state === "queued" && this.#said.take("delayed", to, forwardPath),
+    );
+    const ended = late.filter(({ state }) => state !== "queued");
+    for (const { forwardPath } of ended) this.#mayBeNamed.push([to, forwardPath]);
+    this.expect(
+      isNamed.length + ended.length > 0,
+      () => `message ${id} is called reported as delayed, and nobody is told`,
+    );
   }
 
   #deferred({ message, number, attempts, nextAttemptMs }: Of<"deferred">): void {

@@ -135,6 +135,7 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
   { seed: 3_811, steps: 100, keeps: faults, bug: "waited for ten years after a clock was wrong for some seconds" },
   { seed: 3_839, steps: 100, keeps: faults, bug: "was blamed for a place that a report of success still had" },
   { seed: 5_278, steps: 100, keeps: faults, bug: "was blamed for a wait that was over when a destination opened" },
+  { seed: 6_723, steps: 100, keeps: faults, bug: "was blamed when a forward of what is late was late itself" },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {
