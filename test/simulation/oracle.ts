@@ -35,6 +35,8 @@ const hourMs = 3_600_000;
 const lookMs = 120_000;
 /** With so many in memory no more are fetched. */
 const fullRecipients = 10_000 - 500;
+/** Whoever takes so many from disk at once leaves others there. */
+const manyClaimed = 100;
 /** More than the scheduler's window: results that are not on disk yet still count here. */
 const windowRecipients = 10_000 + 1_000;
 /** What the queue may have in memory. */
@@ -75,6 +77,8 @@ export class Oracle {
   readonly fortunes = new Fortunes();
   readonly #running = new Map<string, number>();
   readonly #claimed: Record<ChannelName, Set<Recipient>> = { local: new Set(), remote: new Set() };
+  /** When (steady) many were last taken from disk at once: where more of them wait they come one after the other. */
+  readonly #claimedManyMs: Record<ChannelName, number> = { local: -Infinity, remote: -Infinity };
   /** Whose delivery was over when last looked at, and kept its place until a header was read for a report of success. */
   #ending: readonly Recipient[] = [];
   readonly #tokens = new Map<string, number>();
@@ -523,13 +527,16 @@ export class Oracle {
   }
 
   /** Taken from disk for who asked at `askedMs`: the clock may have been set before the answer. */
-  claimed(id: number, number: number, askedMs: number): void {
-    const recipient = this.recipient(id, number);
-    if (!recipient) return;
-    const earlyMs = recipient.notBeforeMs - askedMs;
-    this.expect(earlyMs <= 0, () => `${nameOf(recipient)} is taken to be tried ${earlyMs} ms early`);
-    recipient.isDue = true; // also when the clock is set back before it is tried
-    this.#claim(recipient);
+  claimed(those: readonly { readonly message: number; readonly number: number }[], askedMs: number): void {
+    for (const { message, number } of those) {
+      const recipient = this.recipient(message, number);
+      if (!recipient) continue;
+      const earlyMs = recipient.notBeforeMs - askedMs;
+      this.expect(earlyMs <= 0, () => `${nameOf(recipient)} is taken to be tried ${earlyMs} ms early`);
+      recipient.isDue = true; // also when the clock is set back before it is tried
+      this.#claim(recipient);
+      if (those.length >= manyClaimed) this.#claimedManyMs[recipient.channel] = this.#now().steadyMs;
+    }
   }
 
   #claim(recipient: Recipient): void {
@@ -617,9 +624,10 @@ export class Oracle {
     }
   }
 
-  /** All places are taken that it may have, or all memory. */
+  /** All places are taken that it may have, or all memory, or the disk is busy with what waits. */
   #isFullFor(key: string, channel: ChannelName): boolean {
     if (this.#claimed[channel].size > fullRecipients) return true;
+    if (this.#now().steadyMs - this.#claimedManyMs[channel] < patienceMs) return true;
     const isTrial = this.fortunes.mayBeInTrouble(key);
     const trying = this.#running.get(trialsOf(channel)) ?? 0;
     return this.#taken(channel) >= this.#places(channel) || (isTrial && trying >= this.#half(channel));

@@ -136,6 +136,12 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
   { seed: 3_839, steps: 100, keeps: faults, bug: "was blamed for a place that a report of success still had" },
   { seed: 5_278, steps: 100, keeps: faults, bug: "was blamed for a wait that was over when a destination opened" },
   { seed: 6_723, steps: 100, keeps: faults, bug: "was blamed when a forward of what is late was late itself" },
+  {
+    seed: 7_050,
+    steps: 100,
+    keeps: faults,
+    bug: "was blamed for the time it takes to read thousands from a slow disk",
+  },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

@@ -132,9 +132,7 @@ export class World implements Spy {
   boot(): void {
     const life = { dead: false };
     this.#queueLife = life;
-    const storage = this.disk.open(life, (claimed, askedMs) => {
-      for (const { message, number } of claimed) this.oracle.claimed(message, number, askedMs);
-    });
+    const storage = this.disk.open(life, (claimed, askedMs) => this.oracle.claimed(claimed, askedMs));
     void this.disk.counts().then((counts) => this.oracle.checkDisk(counts));
     const { wallMs } = this.timeline;
     const isJump = wallMs < storage.lastClockMs - 60_000 || wallMs > storage.lastClockMs + dayMs;
