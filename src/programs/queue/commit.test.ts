@@ -8,7 +8,7 @@ import { Committer } from "./commit.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test("while what has happened cannot be written, new mail is refused and does not wait", async () => {
+test("while what has happened cannot be written, new mail is refused and does not wait; who waits hears first that it is", async () => {
   const pauses: (() => unknown)[] = [];
   const clock: Clock = {
     wallMs: () => 0,
@@ -28,8 +28,8 @@ test("while what has happened cannot be written, new mail is refused and does no
       return done(undefined);
     },
   });
-  const committer = new Committer(storage, clock, () => {});
   const verdicts: string[] = [];
+  const committer = new Committer(storage, clock, (trouble) => verdicts.push(trouble));
   committer.require([{ kind: "end", message: 1 }], () => verdicts.push("required"));
   await turn();
   committer.offer([{ kind: "end", message: 2 }], ({ kind }) => verdicts.push(kind));
@@ -37,12 +37,12 @@ test("while what has happened cannot be written, new mail is refused and does no
   await turn();
   pauses.shift()?.();
   await turn();
-  assert.deepEqual(verdicts, ["temporary"]);
+  assert.deepEqual(verdicts, ["stuck", "temporary"]);
   isDiskDead = false;
   committer.offer([{ kind: "end", message: 4 }], ({ kind }) => verdicts.push(kind));
   pauses.shift()?.();
   await committer.flushed();
-  assert.deepEqual(verdicts, ["temporary", "required", "done"]);
+  assert.deepEqual(verdicts, ["stuck", "temporary", "required", "none", "done"]);
   assert.deepEqual(applied, [1, 3, 4]);
 });
 

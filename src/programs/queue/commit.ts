@@ -101,8 +101,7 @@ export class Committer {
         groups,
         groups.some(({ refused }) => refused),
       );
-      if (outcome.kind === "done") for (const group of groups) group.written();
-      else await this.#refuse(groups, outcome);
+      if (outcome.kind !== "done") await this.#refuse(groups, outcome);
       for (const resolve of idle) resolve();
     }
     this.#running = false;
@@ -123,15 +122,19 @@ export class Committer {
       this.#groups = refuseOffers(this.#groups, outcome); // who came meanwhile: nobody knows how long this lasts
       await pause(this.#clock, retryMs);
     }
-    for (const group of required) group.written();
   }
 
+  /** Whoever waits for it hears of a success before everybody hears that all is well: what is held now must not start then. */
   async #apply(groups: readonly Group[], refusable: boolean): Promise<Outcome<undefined>> {
     const changes = groups.flatMap((group) => group.changes);
     const outcome = await this.#storage.apply(changes, refusable);
     const { isShort } = this.#storage;
-    if (outcome.kind !== "done") this.#tell(refusable && isShort ? "refusing" : "stuck", outcome);
-    else this.#tell(refusable || !isShort || this.#now === "none" ? "none" : "refusing");
+    if (outcome.kind !== "done") {
+      this.#tell(refusable && isShort ? "refusing" : "stuck", outcome);
+      return outcome;
+    }
+    for (const group of groups) group.written();
+    this.#tell(refusable || !isShort || this.#now === "none" ? "none" : "refusing");
     return outcome;
   }
 
