@@ -48,6 +48,7 @@ interface Open {
 }
 
 const blockOctets = 4_096;
+const accessMode = constants.O_WRONLY | constants.O_RDWR;
 export const device = 7;
 
 /** One file system, as processes see it and as it would be after a power cut. */
@@ -194,13 +195,14 @@ export class FileSystem {
     },
     read: (fd, into, at, octets, position) => {
       this.#step("read");
-      const { data } = this.#file(fd);
+      const { data } = this.#file(fd, constants.O_WRONLY);
       return position < data.length ? data.copy(into, at, position, position + octets) : 0;
     },
     write: (fd, octets, from, position) => this.#write(fd, octets.subarray(from), position),
     writev: (fd, pieces) => this.#write(fd, Buffer.concat(pieces)),
     truncate: (fd, octets) => {
       this.#step("truncate");
+      if ((this.#opened(fd).flags & accessMode) === constants.O_RDONLY) throw failure("EINVAL");
       const inode = this.#file(fd);
       inode.data = Buffer.concat([inode.data.subarray(0, octets)], octets);
       inode.modifiedMs = this.nowMs;
@@ -276,11 +278,12 @@ export class FileSystem {
     const whole = trouble === undefined;
     const length = whole ? octets.length : Math.floor((octets.length * this.choices.below(3)) / 2);
     const taken = octets.subarray(0, trouble === "short" ? Math.max(1, length) : length);
-    const inode = this.#file(fd);
+    const inode = this.#file(fd, constants.O_RDONLY);
     const open = this.#opened(fd);
     const { flags } = open;
     const at = flags & constants.O_APPEND ? inode.data.length : (position ?? open.at);
-    inode.data = Buffer.concat([inode.data.subarray(0, at), taken, inode.data.subarray(at + taken.length)]);
+    const before = Buffer.concat([inode.data.subarray(0, at)], at); // with zeros where nothing was
+    if (taken.length > 0) inode.data = Buffer.concat([before, taken, inode.data.subarray(at + taken.length)]);
     if (position === undefined) open.at = at + taken.length;
     inode.modifiedMs = this.nowMs;
     inode.changedMs = this.nowMs;
@@ -352,9 +355,10 @@ export class FileSystem {
     return open;
   }
 
-  #file(fd: number): Inode {
-    const { inode } = this.#opened(fd);
-    if (!inode) throw failure("EBADF");
+  /** `not`: a way of opening that does not do. */
+  #file(fd: number, not?: number): Inode {
+    const { inode, flags } = this.#opened(fd);
+    if (!inode || (flags & accessMode) === not) throw failure("EBADF");
     return inode;
   }
 
