@@ -23,6 +23,8 @@ export interface TlsEvents {
 }
 
 const exporterOctets = 32;
+/** What mail clients call what they want to speak (ALPN, RFC 7301). Whoever wants another is misled, as a browser may be. */
+const mailProtocols: ReadonlySet<string> = new Set(["smtp", "esmtp", "lmtp", "pop3", "imap"]);
 
 /**
  * Speaks TLS as the server over `plain`, from its next octet on; nobody else may read from it. The caller sees to the
@@ -33,6 +35,7 @@ export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFa
     isServer: true,
     secureContext: contexts.find(undefined),
     SNICallback: (serverName, answer) => answer(null, contexts.find(serverName)),
+    ALPNCallback: ({ protocols }) => protocols.find((protocol) => mailProtocols.has(protocol)),
   });
   let over = false;
   const fail = (why: string): void => {

@@ -207,6 +207,19 @@ for (const [servername, shown] of [
   });
 }
 
+for (const [offered, isServed] of [
+  [["smtp"], true],
+  [["http/1.1", "esmtp"], true],
+  [["h2", "http/1.1"], false],
+  [["\0"], false],
+] as const) {
+  test(`secureServer() ${isServed ? "serves" : "refuses"} who would speak ${offered.join(" or ")} (ALPACA)`, async () => {
+    const met = await meet(contexts, { ALPNProtocols: [...offered] });
+    assert.equal(met.session !== undefined, isServed);
+    if (!isServed) assert.equal(met.failure, "no application protocol");
+  });
+}
+
 test("secureServer() speaks TLS 1.2 without a channel binding, and nothing older", async () => {
   const met = await meet(contexts, { maxVersion: "TLSv1.2" });
   assert.deepEqual(
