@@ -8,9 +8,10 @@ import { createTickets } from "../../src/programs/local/tickets.ts";
 import { done, permanent } from "../../src/protocol/outcome.ts";
 import * as directory from "../../src/protocol/wire/directory.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 import { anyAddress, anyText, FakeSocket, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
 
-const seeds = 40;
+const seeds = unlessLong() ? 40 : 1_000;
 const rounds = 25;
 const streams = [1, 2, 3, 4, 5];
 

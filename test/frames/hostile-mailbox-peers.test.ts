@@ -12,9 +12,10 @@ import { done } from "../../src/protocol/outcome.ts";
 import { encodeFrame, type Frame } from "../../src/protocol/wire/frame.ts";
 import * as mailbox from "../../src/protocol/wire/mailbox.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 import { anyNumber, anyText, FakeSocket, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
 
-const seeds = 40;
+const seeds = unlessLong() ? 40 : 1_000;
 const rounds = 25;
 const streams = [1, 2, 3];
 const commands = ["STAT\r\n", "RETR 1\r\n", "LIST\r\n", "DELE 1\r\n", "QUIT\r\n", "x".repeat(400), "\n"];

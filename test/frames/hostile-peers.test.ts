@@ -17,6 +17,7 @@ import * as worker from "../../src/protocol/wire/worker.ts";
 import { createQueueClient } from "../../src/services/submission/queue-client.ts";
 import { createQueueLink } from "../../src/services/submission/queue-link.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 import {
   anyAddress,
   anyNumber,
@@ -28,7 +29,7 @@ import {
   turn,
 } from "./hostile-frames.ts";
 
-const seeds = 40;
+const seeds = unlessLong() ? 40 : 1_000;
 const rounds = 25;
 const streams = [1, 2, 3, 4, 5];
 

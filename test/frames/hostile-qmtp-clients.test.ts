@@ -10,8 +10,9 @@ import { createQueueClient } from "../../src/services/submission/queue-client.ts
 import { FakeQueue } from "../dialogues/fake-queue.ts";
 import { mutated, readSeeds } from "../fuzz/mutate.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 
-const seeds = 150;
+const seeds = unlessLong() ? 150 : 3_750;
 const addresses = readSeeds("addresses");
 
 /** Packages such as an honest client sends, and then what a hostile one makes of them. */

@@ -21,9 +21,10 @@ import { MemoryStorage } from "../../src/services/storage/memory.ts";
 import type { Change } from "../../src/services/storage/storage.ts";
 import { mutated, readSeeds } from "../fuzz/mutate.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 import { anyAddress, anyNumber, anyText, forwardsAndEnds, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
 
-const seeds = 30;
+const seeds = unlessLong() ? 30 : 750;
 const rounds = 25;
 
 const submits: readonly Kind[] = [

@@ -32,7 +32,7 @@ const isDeferred = async (server: Server): Promise<boolean> =>
 
 const checks: readonly Check[] = [
   {
-    name: "SERVFAIL treated as NXDOMAIN",
+    name: "P2: SERVFAIL treated as NXDOMAIN",
     fault: { file: "services/dns/dns.js", from: 'code === "ENOTFOUND"', to: 'code === "ESERVFAIL"' },
     control: ({ dns }) => ({ nameservers: `${dns}\n` }),
     async isKept(server) {
@@ -42,7 +42,7 @@ const checks: readonly Check[] = [
     },
   },
   {
-    name: "no timeout of a command",
+    name: "P6: no timeout of a command",
     fault: { file: "programs/remote/connection.js", from: "this.#config.silenceTimeoutMs)", to: "2 ** 40) + 2 ** 40" },
     control: ({ silent }) => ({ smtproutes: `:127.0.0.1:${silent}\n`, timeoutremote: "1\n" }),
     async isKept(server) {
@@ -51,7 +51,7 @@ const checks: readonly Check[] = [
     },
   },
   {
-    name: "no limit for an address",
+    name: "P6: no limit for an address",
     fault: { file: "services/submission/admission.js", from: "its >= limits.maxConnectionsPerAddress", to: "its < 0" },
     control: () => ({ maxconnectionsperaddress: "5\n", smtpdprocesses: "1\n" }),
     async isKept(server) {
@@ -62,7 +62,7 @@ const checks: readonly Check[] = [
     },
   },
   {
-    name: "a line kept whole, however long",
+    name: "P6: a line kept whole, however long",
     fault: { file: "protocol/lines.js", from: "input.length >= most", to: "input.length >= 2 ** 40" },
     control: () => ({ smtpdprocesses: "1\n" }),
     async isKept(server) {
