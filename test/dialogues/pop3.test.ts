@@ -105,9 +105,31 @@ test("without directory a login is put off, and without local too", async () => 
     talk.send("USER joe@localhost\r\nPASS secret\r\n");
     await talk.line();
     await talk.line();
-    assert.match((await talk.line()) ?? "", expected);
+    const answer = talk.line();
+    let isAnswered = false;
+    void answer.finally(() => {
+      isAnswered = true;
+    });
+    for (let seconds = 0; !isAnswered; seconds++) {
+      if (seconds > 0) stage.service.tick();
+      await new Promise(setImmediate);
+    }
+    assert.match((await answer) ?? "", expected);
     assert.equal(await talk.line(), undefined);
     talk.close();
     await stage.directory.hangUp();
   }
+});
+
+test("a login waits for a directory that is on its way", async () => {
+  await using stage = await openPop3Stage({ messages });
+  await stage.directory.hangUp();
+  const talk = await Talk.open(stage.port);
+  talk.send("USER joe@localhost\r\nPASS secret\r\n");
+  await talk.line();
+  await talk.line();
+  const answer = talk.line();
+  await stage.directory.connect(stage.service.attachDirectory);
+  assert.match((await answer) ?? "", /^\+OK/);
+  talk.close();
 });

@@ -3,7 +3,7 @@ import { tooLong } from "../../protocol/lines.ts";
 import type { AuthorizationStep } from "../../protocol/pop3/authorization.ts";
 import { lineTooLong } from "../../protocol/pop3/command.ts";
 import { type LoginEnd, maxSaslOctets } from "../../protocol/wire/directory.ts";
-import type { DirectoryClient } from "../../services/directory-client/directory-client.ts";
+import { awaySeconds, type DirectoryClient, nobodyKnows } from "../../services/directory-client/directory-client.ts";
 import { LoginDialogue } from "../../services/directory-client/login-dialogue.ts";
 import type { LineConnection } from "../../services/line-connection/line-connection.ts";
 import type { Phase } from "../../services/line-connection/speaker.ts";
@@ -46,7 +46,7 @@ export class Login implements Phase {
 
   begin({ mechanism, initial }: Attempt): void {
     const { directory, address, exporter } = this.#terms;
-    this.#line.enter(this, directorySeconds);
+    this.#line.enter(this, directory.isUp ? directorySeconds : awaySeconds);
     this.#dialogue.begin(directory, { service: "pop3", mechanism, address, initial, exporter });
   }
 
@@ -64,7 +64,8 @@ export class Login implements Phase {
   }
 
   onLate(): void {
-    if (this.#dialogue.waitsForClient) this.#line.timeOut("-ERR timeout");
+    if (!this.#dialogue.isAsked) this.#terms.onFailure(`-ERR [SYS/TEMP] ${nobodyKnows}`);
+    else if (this.#dialogue.waitsForClient) this.#line.timeOut("-ERR timeout");
     else this.#line.close("-ERR [SYS/TEMP] this takes too long, try again later", "no answer");
   }
 

@@ -2,6 +2,7 @@ import { strayEnd, tooLong } from "../../protocol/lines.ts";
 import { type Auth, maxAuthLineOctets, parseResponse } from "../../protocol/smtp/auth.ts";
 import { endOfData } from "../../protocol/smtp/session.ts";
 import type { LoginEnd } from "../../protocol/wire/directory.ts";
+import { awaySeconds, nobodyKnows } from "../../services/directory-client/directory-client.ts";
 import { LoginDialogue } from "../../services/directory-client/login-dialogue.ts";
 import type { Phase } from "../../services/line-connection/speaker.ts";
 import type { Conversation } from "./conversation.ts";
@@ -11,7 +12,7 @@ import { strayLine } from "./replies.ts";
 /** It holds back its answer to who guesses. */
 const loginSeconds = 120;
 const maxFailedLogins = 3;
-const cannotLogIn = "nobody can look up passwords at the moment, try again later";
+const cannotLogIn = `${nobodyKnows}, try again later`;
 
 /** The logins of one connection, one at a time: between AUTH and its last reply (RFC 4954 §4). */
 export class Authentication implements Phase {
@@ -30,7 +31,7 @@ export class Authentication implements Phase {
     this.#talk.session = endOfData(session);
     this.#mechanism = mechanism;
     this.#dialogue = this.#newDialogue();
-    this.#talk.enter(this, loginSeconds);
+    this.#talk.enter(this, around.directory.isUp ? loginSeconds : awaySeconds);
     const request = { mechanism, address: terms.address, initial, exporter: tls?.exporter };
     this.#dialogue.begin(around.directory, { service: "smtp", ...request });
   }

@@ -62,6 +62,53 @@ test("RCPT waits for a directory that is on its way back, and answers 451 when i
   talk.close();
 });
 
+test("AUTH waits for a directory that is on its way, and answers 454 when it stays away", async () => {
+  await using stage = await knowing({ authonport25: "1", authwithouttls: "1" });
+  const login = "AUTH PLAIN AGpvZUBsb2NhbGhvc3QAc2VjcmV0"; // joe@localhost, secret
+  const talk = await greeted(stage);
+  await stage.directory.hangUp();
+  assert.match(await talk.ask("EHLO x"), /^250/);
+  talk.send(`${login}\r\nNOOP\r\n`);
+  await stage.directory.connect(stage.service.attachDirectory);
+  assert.match(await talk.reply(), /^235 2\.7\.0/);
+  assert.match(await talk.reply(), /^250 2\.0\.0/);
+  talk.close();
+  await stage.directory.hangUp();
+  const other = await greeted(stage);
+  assert.match(await other.ask("EHLO x"), /^250/);
+  const answer = other.ask(login);
+  let isAnswered = false;
+  void answer.finally(() => {
+    isAnswered = true;
+  });
+  let ticks = 0;
+  for (; !isAnswered; ticks++) {
+    stage.service.tick();
+    await new Promise(setImmediate);
+  }
+  assert.match(await answer, /^454 4\.7\.0 nobody can look up passwords/);
+  assert.ok(ticks >= 20);
+  assert.match(await other.ask("NOOP"), /^250/);
+  await stage.directory.connect(stage.service.attachDirectory);
+  assert.match(await other.ask(login), /^235/);
+  other.close();
+});
+
+test("a client that goes while its login waits for directory is forgotten", async () => {
+  await using stage = await knowing({ authonport25: "1", authwithouttls: "1" });
+  const talk = await greeted(stage);
+  await stage.directory.hangUp();
+  assert.match(await talk.ask("EHLO x"), /^250/);
+  talk.send("AUTH PLAIN AGpvZUBsb2NhbGhvc3QAc2VjcmV0\r\n");
+  talk.close();
+  while (stage.events.filter(({ event }) => event === "disconnection").length === 0) {
+    stage.service.tick();
+    await new Promise(setImmediate);
+  }
+  await stage.directory.connect(stage.service.attachDirectory);
+  assert.deepEqual(stage.directory.begun, []);
+});
+
 test("the fourth unknown recipient of a session is answered after a pause, and what comes behind it waits", async () => {
   await using stage = await knowing();
   const talk = await greeted(stage);

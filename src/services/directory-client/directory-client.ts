@@ -66,10 +66,14 @@ export interface DirectoryClient {
   login(request: LoginRequest, events: LoginEvents): Login;
 }
 
+export const nobodyKnows = "nobody can look up passwords at the moment";
+/** It is soon started again: who asks for a login waits so long for it. */
+export const awaySeconds = 20;
+
 const away: LoginEnd = {
   letter: "Z",
   account: "",
-  text: "nobody can look up passwords at the moment",
+  text: nobodyKnows,
   additional: Buffer.alloc(0),
   ticket: Buffer.alloc(0),
 };

@@ -10,6 +10,7 @@ export class LoginDialogue {
   #login: Login | undefined;
   #proved: LoginEnd | undefined;
   #waitsForClient = false;
+  #isAsked = false;
 
   constructor(events: LoginEvents) {
     this.#events = events;
@@ -25,8 +26,26 @@ export class LoginDialogue {
     return this.#proved;
   }
 
-  /** Events may come before it returns. */
+  /** `directory` is there, and was asked. */
+  get isAsked(): boolean {
+    return this.#isAsked;
+  }
+
+  /**
+   * Events may come before it returns. While `directory` is away, as at a start and when it is started again, it waits:
+   * a mail program would tell its user of a failure.
+   */
   begin(directory: DirectoryClient, request: LoginRequest): void {
+    if (directory.isUp) {
+      this.#ask(directory, request);
+      return;
+    }
+    const forget = directory.whenUp(() => this.#ask(directory, request));
+    this.#login = { respond() {}, cancel: forget };
+  }
+
+  #ask(directory: DirectoryClient, request: LoginRequest): void {
+    this.#isAsked = true;
     this.#login = directory.login(request, {
       onChallenge: (octets) => this.#challenge(octets),
       onEnd: (end) => {
