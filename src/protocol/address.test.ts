@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { addressOf, isPrintable, maxPathOctets, parsePath, quoteAddress, scanPath, splitAddress } from "./address.ts";
+import {
+  addressOf,
+  isPrintable,
+  keptAddress,
+  maxPathOctets,
+  parsePath,
+  quoteAddress,
+  scanPath,
+  splitAddress,
+} from "./address.ts";
 
 const corpus = (name: string): string[] =>
   readFileSync(new URL(`address-corpus/${name}`, import.meta.url), "latin1")
@@ -125,3 +134,26 @@ for (const local of ["\xe4", "\xc0\xaf", "\xed\xa0\x80", "\xc2\x85", "\xf5\x80\x
     assert.equal(scanPath(`<a@${local.replaceAll('"', "")}.b>`, 0, "utf8").kind, "permanent");
   });
 }
+
+for (const [address, kept] of [
+  ["", ""],
+  ["Joe@Example.org", "Joe@Example.org"],
+  ["joe", "joe"],
+  ["joe@bücher.example", "joe@xn--bcher-kva.example"],
+  ["jörg@Bücher.example", "jörg@xn--bcher-kva.example"],
+  ["jörg", "jörg"],
+  ["a@b@bücher.example", "a@b@xn--bcher-kva.example"],
+  ["joe@bü cher.example", undefined],
+  ["j\0@example.org", undefined],
+  ["jö\n@example.org", undefined],
+] as const) {
+  test(`keptAddress() of ${JSON.stringify(address)} is ${JSON.stringify(kept)}`, () => {
+    assert.equal(keptAddress(octets(address)), kept === undefined ? undefined : octets(kept));
+  });
+}
+
+test("keptAddress() refuses what is no UTF-8", () => {
+  for (const address of ["j\xf6rg@example.org", "joe@b\xfccher.example", "\xc0\xaf@x"]) {
+    assert.equal(keptAddress(address), undefined);
+  }
+});

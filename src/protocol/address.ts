@@ -111,6 +111,18 @@ export const maxAddressOctets = 1_000;
 export const isEnvelopeAddress = (address: string): boolean =>
   address.length <= maxAddressOctets && isPrintable(address);
 
+/**
+ * An address from an entrance where nobody asks for SMTPUTF8, in the form that smtpd gives those it takes: octets from 128
+ * on are UTF-8, and in the domain A-labels. ASCII comes back as it is. `undefined` for what may not be queued.
+ */
+export function keptAddress(address: string): string | undefined {
+  if (isAscii(address)) return isPrintable(address) ? address : undefined;
+  const { localPart, domain } = splitAddress(address);
+  const ascii = asciiDomain(domain);
+  if (!isUtf8Text(localPart) || ascii === undefined) return undefined;
+  return address.includes("@") ? `${localPart}@${ascii}` : localPart;
+}
+
 /** Folds A to Z and nothing else. */
 export const asciiLowerCase = (text: string): string => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 

@@ -1,5 +1,6 @@
 import {
   flagRequireTls,
+  flagTlsOptional,
   flagUtf8,
   noOptions,
   notifyDelay,
@@ -30,6 +31,7 @@ export function optionWords({ envelopeId, ret, flags, priority, holdUntilMs }: Q
   if (holdUntilMs > nowMs) words.push(`not before ${new Date(holdUntilMs).toISOString()}`);
   if (priority !== noOptions.priority) words.push(`priority ${priority - noOptions.priority}`);
   if (flags & flagRequireTls) words.push("TLS required");
+  if (flags & flagTlsOptional) words.push("TLS optional");
   if (flags & flagUtf8) words.push("SMTPUTF8");
   if (ret !== noOptions.ret) words.push(`reports return ${ret === 1 ? "all of it" : "the header"}`);
   if (envelopeId !== "") words.push(`envelope id ${envelopeId}`);

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { isPrintable } from "../../protocol/address.ts";
+import { keptAddress } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { createQmqpReader, type QmqpPart } from "../../protocol/qmqp/request.ts";
 import type { Submission } from "../../services/submission/queue-client.ts";
@@ -37,11 +37,12 @@ export async function readRequest(
     fault ??= faultOf(part);
     if (fault) submission.abandon();
     else if (part.kind === "body") await submission.write(part.octets);
-    else if (part.kind === "reversePath") reversePath = part.text;
+    else if (part.kind === "reversePath") reversePath = keptAddress(part.text) ?? "";
     else if (part.kind === "forwardPath") {
-      const octets = part.text.length + stringOctets;
+      const forwardPath = keptAddress(part.text) ?? "";
+      const octets = forwardPath.length + stringOctets;
       if (octets > budget.octets) fault = temporary("3.2", "too many recipients under way, try again later");
-      else forwardPaths.push(part.text);
+      else forwardPaths.push(forwardPath);
       taken += octets;
       budget.octets -= octets;
     }
@@ -65,9 +66,9 @@ function faultOf(part: QmqpPart): Failure | undefined {
       if (part.octets.includes(0x0d)) return permanent("6.11", "the message holds a carriage return");
       return part.octets.includes(0) ? permanent("6.0", "the message holds a NUL") : undefined;
     case "reversePath":
-      return !isPrintable(part.text) ? strangeAddress : undefined;
+      return keptAddress(part.text) === undefined ? strangeAddress : undefined;
     case "forwardPath":
-      return part.text === "" || !isPrintable(part.text) ? strangeAddress : undefined;
+      return part.text === "" || keptAddress(part.text) === undefined ? strangeAddress : undefined;
     case "overlong address":
       return strangeAddress;
     case "broken":

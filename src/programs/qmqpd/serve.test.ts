@@ -11,7 +11,10 @@ import {
   abandon,
   bodyType,
   commit,
+  flagTlsOptional,
+  flagUtf8,
   open,
+  options,
   recipients,
   refused,
   stored,
@@ -29,6 +32,7 @@ interface Stored {
   reversePath: string;
   uid: number;
   frames: number;
+  flags?: number;
 }
 
 /** Something that answers as `queue` does, and keeps the books of credit. */
@@ -54,6 +58,8 @@ function createFakeQueue(socket: Socket, answer: "stored" | "refused early" | "r
       }
     } else if (frame.type === recipients.type) {
       message.forwardPaths.push(...(recipients.decode(frame.payload)?.forwardPaths ?? []));
+    } else if (frame.type === options.type) {
+      message.flags = options.decode(frame.payload)?.flags ?? 0;
     } else if (frame.type === abandon.type) {
       abandoned.push(frame.stream);
       streams.delete(frame.stream);
@@ -141,6 +147,7 @@ const cases = [
   { name: "refuses a line end in the sender", elements: ["m", "s\n@x", "r@y"], reply: unfit },
   { name: "refuses a NUL in a recipient", elements: ["m", "s@x", "ok@y", "r\0@y"], reply: unfit },
   { name: "refuses an overlong recipient", elements: ["m", "s@x", "r".repeat(1000)], reply: unfit },
+  { name: "refuses a domain in latin1", elements: ["m", "s@x", "r@b\xfccher.example"], reply: unfit },
   { name: "refuses an empty recipient", elements: ["m", "s@x", ""], reply: unfit },
 ] as const;
 
@@ -262,3 +269,23 @@ test("networkCaller() lets the clients of control/qmqpclients in, and nobody els
     assert.equal(networkCaller(address, clients.value, "mx.example").kind, "temporary");
   }
 });
+
+for (const { elements, addresses, flags } of [
+  { elements: ["m", "s@x", "r@bücher.example"], addresses: ["s@x", "r@xn--bcher-kva.example"], flags: 0 },
+  { elements: ["m", "jörg@x", "r@y"], addresses: ["jörg@x", "r@y"], flags: flagUtf8 },
+  { elements: ["a: b\nTLS-Required: no\n\n", "s@x", "r@y"], addresses: ["s@x", "r@y"], flags: flagTlsOptional },
+]) {
+  test(`createService() keeps addresses as smtpd does, and says what a message needs: ${elements.join(" ")}`, async () => {
+    const { queue, call, close } = await setUp("stored");
+    const octets = elements.map((text) => Buffer.from(text).toString("latin1"));
+    assert.match(await ask(await call(), request(...octets), 1000), /:Kok /);
+    const [message] = queue.messages;
+    const kept = message ? [message.reversePath, ...message.forwardPaths] : [];
+    assert.deepEqual(
+      kept.map((text) => Buffer.from(text, "latin1").toString()),
+      addresses,
+    );
+    assert.equal(message?.flags ?? 0, flags);
+    close();
+  });
+}

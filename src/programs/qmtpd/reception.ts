@@ -1,4 +1,4 @@
-import { isEnvelopeAddress } from "../../protocol/address.ts";
+import { isEnvelopeAddress, keptAddress } from "../../protocol/address.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import type { QmtpPart } from "../../protocol/qmtp/package.ts";
 import { createHopCounter } from "../../protocol/smtp/hops.ts";
@@ -96,11 +96,10 @@ export class Reception {
         this.#fail(unfit[part.why]);
         return;
       case "reversePath":
-        if (part.text === undefined || !isEnvelopeAddress(part.text)) this.#fail(badSender);
-        else this.#reversePath = part.text;
+        this.#takeSender(part.text && keptAddress(part.text));
         return;
       case "forwardPath":
-        this.#takeRecipient(part.text);
+        this.#takeRecipient(part.text && keptAddress(part.text));
         return;
       default:
         part satisfies never;
@@ -140,6 +139,11 @@ export class Reception {
     if (this.#messageOctets > this.#sender.rules.maxMessageOctets) this.#fail(permanent("3.4", tooBig));
     else if (this.#countHops(octets) >= this.#sender.maxHops) this.#fail(looping);
     else await this.#submission?.write(octets);
+  }
+
+  #takeSender(address: string | undefined): void {
+    if (address === undefined || !isEnvelopeAddress(address)) this.#fail(badSender);
+    else this.#reversePath = address;
   }
 
   #takeRecipient(address: string | undefined): void {

@@ -148,6 +148,13 @@ const rows: readonly Row[] = [
   { name: "refuses an unfit sender for all", wire: packageOf("\nm", "a\0", r, s), answers: [badSender, badSender] },
   { name: "refuses an overlong sender for all", wire: packageOf("\nm", "a".repeat(1_000), r), answers: [badSender] },
   {
+    name: "keeps domains in A-labels, and refuses what is no UTF-8",
+    wire: packageOf("\nm", "s@b\xc3\xbccher.example", "j\xc3\xb6rg@here.example", "j\xf6rg@here.example", "r@h\xfc"),
+    answers: [ok(1), cannot, cannot],
+    body: "m",
+    forwardPaths: ["j\xc3\xb6rg@here.example"],
+  },
+  {
     name: "takes so many recipients, and asks for the rest later",
     wire: packageOf("\nm", "", ...new Array<string>(101).fill(r)),
     answers: [...new Array<string>(100).fill(ok(1)), "Ztoo many recipients (#4.5.3)"],

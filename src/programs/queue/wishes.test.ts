@@ -20,7 +20,7 @@ const submissions: readonly {
   },
   {
     name: "the most there is",
-    frames: (s) => [options.encode(s, { ...noOptions, ret: 2, flags: 3, priority: 18 })],
+    frames: (s) => [options.encode(s, { ...noOptions, ret: 2, flags: 7, priority: 18 })],
     ends: "stored",
   },
   {
@@ -39,7 +39,7 @@ const submissions: readonly {
     ends: "broken",
   },
   { name: "a RET that is none", frames: (s) => [options.encode(s, { ...noOptions, ret: 3 })], ends: "broken" },
-  { name: "a flag that is none", frames: (s) => [options.encode(s, { ...noOptions, flags: 4 })], ends: "broken" },
+  { name: "a flag that is none", frames: (s) => [options.encode(s, { ...noOptions, flags: 8 })], ends: "broken" },
   { name: "a priority over 9", frames: (s) => [options.encode(s, { ...noOptions, priority: 19 })], ends: "broken" },
   {
     name: "an ENVID with a line end",

@@ -1,8 +1,7 @@
 import { isEnvelopeAddress } from "../../protocol/address.ts";
 import {
+  allFlags,
   type dsnRecipients,
-  flagRequireTls,
-  flagUtf8,
   notifyDelay,
   notifyFailure,
   notifyNever,
@@ -16,7 +15,7 @@ const maxPriority = 18;
 
 /** Whether a client can have asked for this. Texts are bounded as addresses are. */
 export const isPossible = ({ envelopeId, ret, flags, priority }: Options): boolean =>
-  isEnvelopeAddress(envelopeId) && ret <= maxRet && flags <= (flagUtf8 | flagRequireTls) && priority <= maxPriority;
+  isEnvelopeAddress(envelopeId) && ret <= maxRet && flags <= allFlags && priority <= maxPriority;
 
 /** What was asked for each recipient, `undefined` for nothing; `undefined` when no client can have asked for it. */
 export function readDsns({

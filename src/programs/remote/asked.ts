@@ -2,6 +2,7 @@ import type { Asked } from "../../protocol/smtp/transaction.ts";
 import type { deliverOptions } from "../../protocol/wire/delivery.ts";
 import {
   flagRequireTls,
+  flagTlsOptional,
   flagUtf8,
   notifyDelay,
   notifyFailure,
@@ -26,6 +27,7 @@ export function askedOf({ envelopeId, ret, flags, priority, notify, originalReci
     originalRecipients: originalRecipients.map((text) => word(text, maxOriginalRecipientOctets)),
     utf8: (flags & flagUtf8) !== 0,
     requireTls: (flags & flagRequireTls) !== 0,
+    tlsOptional: (flags & flagTlsOptional) !== 0,
     priority: priority <= 2 * middlePriority ? priority - middlePriority : 0,
   };
 }

@@ -88,7 +88,6 @@ async function tryHost(
 ): Promise<Verdict | undefined> {
   const { name, address, preference } = host;
   const { port, protocol } = to;
-  const requiresTls = job.transaction.asked?.requireTls === true;
   if (protocol === "QMTP") {
     const unfit = unfitForQmtp(job.transaction, address);
     if (unfit) return { fates: [unfit], reached: 0 };
@@ -102,7 +101,7 @@ async function tryHost(
     if (job.isAbandoned()) return undefined;
   }
   const login = loginFor(to, means.config);
-  const { demand, fault } = await demandFor(host, to, means, requiresTls);
+  const { demand, fault } = await demandFor(host, to, means, job.transaction.asked);
   const target: Target = {
     ...{ address, port, protocol: protocol === "LMTP" ? "LMTP" : "SMTP" },
     name: demand.level === "dane" ? (demand.names[0] ?? name) : name,

@@ -8,6 +8,7 @@ import { makeAuthority } from "../../../test/support/test-authority.ts";
 import { title } from "../../../test/support/title.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import type { TlsRule } from "../../protocol/tls-policy/rules.ts";
+import { flagTlsOptional } from "../../protocol/wire/submission.ts";
 
 const skip = without("openssl") || without("faketime");
 const tls = skip ? { key: "", cert: "" } : makeAuthority().issue("elsewhere.example");
@@ -29,6 +30,7 @@ const signed: Readonly<Record<string, DnsRule>> = {
   "mx1.example AAAA": secure(),
 };
 
+const nothingAsked = { envelopeId: "", ret: 0, flags: 0, priority: 9, notify: [0], originalRecipients: [""] };
 const mismatch =
   "Z7.5 Connected to 127.0.0.2 but no TLSA record in DNS names its certificate. DANE demands TLS by DANE. (#4.7.5)\n";
 const without_ = "Z7.4 Connected to 127.0.0.2 but it does not offer STARTTLS. DANE demands TLS by DANE. (#4.7.4)\n";
@@ -40,6 +42,8 @@ interface Row {
   readonly tlsa?: DnsRule;
   readonly clear?: boolean;
   readonly rule?: TlsRule;
+  /** What was asked for, as in `options` of wire/submission.ts. */
+  readonly flags?: number;
   readonly reports: string;
   readonly results?: string;
 }
@@ -118,9 +122,22 @@ const rows: readonly Row[] = [
     name: "does as control/tlspolicy says of a domain by name",
     ...{ rules: signed, tlsa: wrong, rule: { level: "may", names: [] }, reports: accepted() },
   },
+  {
+    name: "sends a message without that wants to arrive in any case",
+    ...{ rules: signed, tlsa: good, clear: true, flags: flagTlsOptional, reports: accepted() },
+  },
+  {
+    name: "sends such a message to any certificate",
+    ...{ rules: signed, tlsa: wrong, flags: flagTlsOptional, reports: accepted() },
+  },
+  {
+    name: "does as control/tlspolicy says even so",
+    ...{ rules: signed, tlsa: good, clear: true, rule: { level: "encrypt", names: [] }, flags: flagTlsOptional },
+    reports: "Z7.4 Connected to 127.0.0.2 but it does not offer STARTTLS. control/tlspolicy demands TLS. (#4.7.4)\n",
+  },
 ];
 
-for (const { name, rules, tlsa, clear, rule, reports, results } of rows) {
+for (const { name, rules, tlsa, clear, rule, flags, reports, results } of rows) {
   test(title("remote with DANE", name), { skip }, async () => {
     const events: Event[] = [];
     const config = { usesDnssec: true, ...(rule && { tlsRules: new Map([["d.example", rule]]) }) };
@@ -133,9 +150,9 @@ for (const { name, rules, tlsa, clear, rule, reports, results } of rows) {
         const at = host === "mx1.example" ? tlsa : rules["real.example TLSA"];
         if (at) playing.rules.set(`_${playing.port}._tcp.${host} TLSA`, at);
       }
-      assert.deepEqual((await playing.queue.deliver({ body: "x\n", forwardPaths: ["c@d.example"] })).reports, [
-        reports,
-      ]);
+      const options = flags === undefined ? {} : { options: { ...nothingAsked, flags } };
+      const delivered = await playing.queue.deliver({ body: "x\n", forwardPaths: ["c@d.example"], ...options });
+      assert.deepEqual(delivered.reports, [reports]);
     }
     if (results === undefined) return;
     const counted = events.flatMap((event) =>

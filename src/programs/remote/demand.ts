@@ -3,6 +3,7 @@ import { isUsable } from "../../protocol/dane/record.ts";
 import { listsHost, type StsPolicy } from "../../protocol/mta-sts/policy.ts";
 import type { Host } from "../../protocol/mx/choose.ts";
 import type { Login } from "../../protocol/smtp/login.ts";
+import type { Asked } from "../../protocol/smtp/transaction.ts";
 import { demandNothing, type TlsDemand, type TlsFault } from "../../protocol/tls-policy/demand.ts";
 import { findTlsRule, type TlsRule, usualTlsRule } from "../../protocol/tls-policy/rules.ts";
 import type { Dns } from "../../services/dns/dns.ts";
@@ -32,18 +33,20 @@ export const loginFor = ({ nextHop, isRelay }: Destination, config: Config): Log
  * What TLS with this host must be worth. First counts what control/tlspolicy says of the next hop by name; then what the
  * destination publishes, by DANE or else by MTA-STS; then a certificate for the relay, where it is to get a password, or
  * for the next hop, where the sender asks for TLS all the way (RFC 8689 §4.2.1); at last what control/tlspolicy says of
- * all others.
+ * all others. What is published does not count for a message whose sender wants it to arrive in any case (§5).
  */
 export async function demandFor(
   host: Host,
   to: Destination,
   sources: Sources,
-  requiresTls: boolean,
+  asked: Pick<Asked, "requireTls" | "tlsOptional"> | undefined,
 ): Promise<Demanded> {
   const { config } = sources;
+  const requiresTls = asked?.requireTls === true;
   const rule = config.tlsRules.size > 0 ? findTlsRule(config.tlsRules, to.nextHop) : undefined;
   if (rule && (!requiresTls || rule.level === "verify")) return { demand: ruledDemand(rule, host, to) };
-  const published = host.isSecure || sources.sts ? await publishedFor(host, to, sources) : undefined;
+  const mayCount = requiresTls || !asked?.tlsOptional;
+  const published = mayCount && (host.isSecure || sources.sts) ? await publishedFor(host, to, sources) : undefined;
   const isStrong = published && published.demand.level !== "encrypt" && !published.demand.isTest;
   if (isStrong || (published && !requiresTls)) return published;
   if (requiresTls) return { demand: verifying([to.nextHop], "REQUIRETLS") };

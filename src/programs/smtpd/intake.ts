@@ -1,10 +1,10 @@
 import type { SubmittedHeader } from "../../protocol/header/submitted.ts";
 import { enhancedCode, type Failure, type Outcome, permanent } from "../../protocol/outcome.ts";
 import { createEightBitWatch } from "../../protocol/smtp/eight-bit-header.ts";
-import { createHeaderGauge, createHopCounter } from "../../protocol/smtp/hops.ts";
+import { createHeaderGauge, createHopCounter, createTlsRequiredWatch } from "../../protocol/smtp/hops.ts";
 import { tooBig } from "../../protocol/smtp/session.ts";
 import { isAscii } from "../../protocol/utf8.ts";
-import { flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
+import { flagRequireTls, flagTlsOptional, flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
 import type { Forget } from "../../services/channel/streams.ts";
 import type { Envelope, Submission } from "../../services/submission/message-stream.ts";
 import type { WayIn } from "../../services/submission/queue-link.ts";
@@ -45,6 +45,8 @@ export class Intake {
   /** Where SMTPUTF8 was asked for: does the header need it? */
   readonly #watchHeader: ((body: Buffer) => boolean) | undefined;
   #needsUtf8 = false;
+  readonly #watchTlsRequired = createTlsRequiredWatch();
+  #isTlsOptional = false;
   /** The Received line, until it went with the first of the body. */
   #trace: string;
   #octets = 0;
@@ -86,6 +88,7 @@ export class Intake {
     if (this.#countHops(body) >= this.#limits.maxHops) {
       return this.refuse(permanent("4.6", "too many hops, this message is looping"));
     }
+    this.#isTlsOptional = this.#watchTlsRequired(body);
     if (this.#watchHeader) this.#needsUtf8 = this.#watchHeader(body);
     const { maxHeaderOctets } = this.#limits;
     if (maxHeaderOctets > 0 && this.#measureHeader(body) > maxHeaderOctets) {
@@ -138,15 +141,21 @@ export class Intake {
     if (this.#work && !this.#verdict) this.#passOn(this.#workOn(this.#work, ({ end }) => end()));
     this.#finished = true;
     if (this.#verdict) return this.#events.onVerdict(this.#verdict);
-    this.#envelope = this.#watchHeader ? this.#withNeeds(envelope) : envelope;
+    this.#envelope = this.#withNeeds(envelope);
     if (!this.#forget) this.#submission.commit(this.#envelope);
   }
 
-  /** Many clients ask for SMTPUTF8 always; a message that does without may go where there is none. */
+  /**
+   * Many clients ask for SMTPUTF8 always; a message that does without may go where there is none. What the header says
+   * of TLS counts less than REQUIRETLS (RFC 8689 §4.2).
+   */
   #withNeeds(envelope: Envelope): Envelope {
     const { options = noOptions, reversePath, forwardPaths } = envelope;
-    if (this.#needsUtf8 || !isAscii(reversePath) || !forwardPaths.every(isAscii)) return envelope;
-    return { ...envelope, options: { ...options, flags: options.flags & ~flagUtf8 } };
+    const needsUtf8 = this.#needsUtf8 || ![reversePath, ...forwardPaths].every(isAscii);
+    const kept = this.#watchHeader && !needsUtf8 ? options.flags & ~flagUtf8 : options.flags;
+    const isTlsOptional = this.#isTlsOptional && (kept & flagRequireTls) === 0;
+    const flags = isTlsOptional ? kept | flagTlsOptional : kept;
+    return flags === options.flags ? envelope : { ...envelope, options: { ...options, flags } };
   }
 
   /** Gives the message up; no verdict comes. */

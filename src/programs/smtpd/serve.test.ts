@@ -7,7 +7,7 @@ import { limitsControl, openStage, plainControl, type Stage } from "../../../tes
 import { Talk } from "../../../test/dialogues/talk.ts";
 import { readSettings } from "../../protocol/control/parse.ts";
 import { permanent, temporary } from "../../protocol/outcome.ts";
-import { submissionWindowOctets } from "../../protocol/wire/submission.ts";
+import { flagTlsOptional, submissionWindowOctets } from "../../protocol/wire/submission.ts";
 
 const ticks = (stage: Stage, seconds: number): void => {
   for (let n = 0; n < seconds; n++) stage.service.tick();
@@ -47,6 +47,18 @@ test("§17.149 smtpd hands on envelope and body, with its Received line first", 
     /^Received: from unknown \(HELO client\.example\) \(127\.0\.0\.1\)\n {2}by localhost with ESMTP; .* -0000\n/;
   assert.match(body, received);
   assert.equal(body.replace(received, ""), "Subject: x\n\n.dot\n\xe4\n");
+});
+
+test("smtpd sees in a header that its sender would rather have it arrive without TLS than not at all", async () => {
+  await using stage = await openStage(plainControl);
+  for (const field of ["TLS-Required: No", "TLS-Required: Yes"]) {
+    const talk = await atData(stage);
+    assert.match(await talk.ask(`Subject: x\r\n${field}\r\n\r\n.`), /^250 /);
+  }
+  assert.deepEqual(
+    stage.queue.messages.map(({ options }) => options?.flags),
+    [flagTlsOptional, undefined],
+  );
 });
 
 test("smtpd logs what happened on a connection", async () => {

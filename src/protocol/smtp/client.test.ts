@@ -414,13 +414,13 @@ const cases: Case[] = [
 const binary: Transaction = { ...one, bodyType: "BINARYMIME" };
 const nothingAsked: Asked = {
   ...{ envelopeId: "", ret: "", notify: ["", "", ""], originalRecipients: ["", "", ""] },
-  ...{ utf8: false, requireTls: false, priority: 0 },
+  ...{ utf8: false, requireTls: false, tlsOptional: false, priority: 0 },
 };
 const allAsked: Transaction = {
   ...one,
   asked: {
     ...{ envelopeId: "QQ+3D1", ret: "HDRS", notify: ["SUCCESS,DELAY"], originalRecipients: ["rfc822;c+2Bd@e"] },
-    ...{ utf8: true, requireTls: true, priority: -3 },
+    ...{ utf8: true, requireTls: true, tlsOptional: false, priority: -3 },
   },
 };
 const utf8 = (text: string) => Buffer.from(text).toString("latin1");

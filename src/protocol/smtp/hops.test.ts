@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createHeaderGauge, createHopCounter } from "./hops.ts";
+import { createHeaderGauge, createHopCounter, createTlsRequiredWatch } from "./hops.ts";
 
 const cases = [
   { name: "nothing in an empty message", text: "", hops: 0 },
@@ -45,6 +45,32 @@ for (const [text, octets] of [
         measure(Buffer.from(text.slice(first, second)));
         assert.equal(measure(Buffer.from(text.slice(second))), octets, `${first} ${second}`);
       }
+    }
+  });
+}
+
+for (const [text, isNo] of [
+  ["TLS-Required: No\n\nbody", true],
+  ["a: b\ntls-required:\tNO  \nc: d\n\n", true],
+  ["a: b\r\nTLS-Required: no\r\n\r\n", true],
+  ["TLS-Required : No\n", true],
+  ["TLS-Required: No", false],
+  ["TLS-Required: Yes\n", false],
+  ["TLS-Required: No way\n", false],
+  ["TLS-Required: No\nTLS-Required: No\n\n", false],
+  ["TLS-Required: No\nTLS-Required: Yes\n\n", false],
+  ["X-TLS-Required: No\n\n", false],
+  [" TLS-Required: No\n\n", false],
+  ["a: b\n\nTLS-Required: No\n", false],
+  [`TLS-Required:${" ".repeat(60)}No\n`, false],
+  ["", false],
+] as const) {
+  test(`createTlsRequiredWatch() ${isNo ? "sees" : "does not see"} it in ${JSON.stringify(text)}`, () => {
+    for (let size = 1; size <= text.length + 1; size++) {
+      const watch = createTlsRequiredWatch();
+      let last = false;
+      for (let at = 0; at < text.length; at += size) last = watch(Buffer.from(text.slice(at, at + size), "latin1"));
+      assert.equal(last, isNo, `pieces of ${size}`);
     }
   });
 }

@@ -26,6 +26,8 @@ export interface Asked {
   readonly utf8: boolean;
   /** RFC 8689. */
   readonly requireTls: boolean;
+  /** RFC 8689 §5: rather without TLS than not at all. */
+  readonly tlsOptional: boolean;
   /** -9 to 9 (RFC 6710). */
   readonly priority: number;
 }

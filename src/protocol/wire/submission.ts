@@ -64,3 +64,6 @@ export const noOptions: Options = { envelopeId: "", ret: 0, flags: 0, priority: 
 export const flagUtf8 = 1;
 /** Only over verified TLS, to servers that promise the same (RFC 8689). */
 export const flagRequireTls = 2;
+/** Rather without TLS than not at all, whatever the destination publishes (RFC 8689 §5); never with the one above. */
+export const flagTlsOptional = 4;
+export const allFlags = flagUtf8 | flagRequireTls | flagTlsOptional;

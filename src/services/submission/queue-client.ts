@@ -1,9 +1,12 @@
 import type { Socket } from "node:net";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { createTlsRequiredWatch } from "../../protocol/smtp/hops.ts";
+import { isAscii } from "../../protocol/utf8.ts";
+import { flagTlsOptional, flagUtf8, noOptions } from "../../protocol/wire/submission.ts";
 import type { Client } from "./message-stream.ts";
 import { createQueueLink } from "./queue-link.ts";
 
-/** One message on its way to `queue`, for who can wait. */
+/** One message on its way to `queue`, for who can wait. What it needs of the way on is seen here. */
 export interface Submission {
   /** Resolves when `queue` had room for it. After the end it takes and drops whatever comes. */
   write(octets: Buffer): Promise<void>;
@@ -50,17 +53,23 @@ export function createQueueClient(): QueueClient {
         verdict.resolve(outcome);
         room.resolve();
       };
+      const watchTlsRequired = createTlsRequiredWatch();
+      let isTlsOptional = false;
       const submission = link.submit({ onRoom: () => room.resolve(), onVerdict: end }, client);
       return done({
         outcome: verdict.promise,
         async write(octets) {
+          isTlsOptional = watchTlsRequired(octets);
           submission.write(octets);
           if (!submission.isFull) return;
           room = Promise.withResolvers();
           await room.promise;
         },
         commit(reversePath, forwardPaths, uid) {
-          submission.commit({ reversePath, forwardPaths, uid, bodyKind: 0 });
+          const isUtf8 = ![reversePath, ...forwardPaths].every(isAscii);
+          const flags = (isUtf8 ? flagUtf8 : 0) | (isTlsOptional ? flagTlsOptional : 0);
+          const options = flags === 0 ? undefined : { ...noOptions, flags };
+          submission.commit({ reversePath, forwardPaths, uid, bodyKind: 0, ...(options && { options }) });
         },
         abandon() {
           submission.abandon();
