@@ -18,8 +18,8 @@ export class Actions {
   async apply(action: Action, messages: readonly ListedMessage[]): Promise<void> {
     // What was claimed before it was held must not be released while it is on its way: it would be claimed twice.
     if (action === "release") await this.#core.claimsEnd();
-    // What is on disk already and not in memory yet comes there first: it would be delivered after it was held.
-    if (action === "hold") await this.#core.committer.flushed();
+    // What is on disk already and not in memory yet comes there first: it would be delivered after it was held or deleted.
+    if (action === "hold" || action === "delete") await this.#core.committer.flushed();
     for (const message of messages) {
       if (action === "retry") this.#retry(message);
       else if (action === "hold") this.#hold(message);
@@ -83,11 +83,11 @@ export class Actions {
       this.#core.require(active, [{ kind: "hold", message: id }]);
       return;
     }
+    // A copy that it made meanwhile would share a body that is gone.
+    if (active) active.deleted = true;
+    this.#core.active.bar(id);
     this.#core.committer.require([{ kind: "end", message: id }], () => {
-      this.#core.active.touch(id);
-      this.#core.dropWaiting(id);
-      const claimed = this.#core.active.get(id); // meanwhile
-      if (claimed) claimed.deleted = true;
+      this.#core.active.unbar(id);
       this.#core.log({ event: "end", message: id });
     });
   }

@@ -44,6 +44,7 @@ const maxCachedOctets = 33_554_432;
 export class ActiveMessages {
   readonly #messages = new Map<number, Active>();
   readonly #reads = new Set<Read>();
+  readonly #barred = new Set<number>();
   #cachedOctets = 0;
 
   get size(): number {
@@ -71,6 +72,21 @@ export class ActiveMessages {
   /** The message on disk has changed. */
   touch(id: number): void {
     for (const read of this.#reads) if (read.id === id) read.stale = true;
+  }
+
+  /** The message is about to be gone from disk: until `unbar` it is not read. */
+  bar(id: number): void {
+    this.#barred.add(id);
+    this.touch(id);
+  }
+
+  unbar(id: number): void {
+    this.#barred.delete(id);
+    this.touch(id);
+  }
+
+  isBarred(id: number): boolean {
+    return this.#barred.has(id);
   }
 
   /** A message that was just stored; `body` is kept if there is room. */

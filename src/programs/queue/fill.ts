@@ -139,9 +139,9 @@ export class Filler {
     this.#core.committer.require([{ kind: "unclaim", message, number }], again);
   }
 
-  /** Sees that a message is in memory, unless it cannot be read now, or is gone. */
+  /** Sees that a message is in memory, unless it cannot be read now, or is gone, or about to be. */
   async #bringIn(id: number): Promise<void> {
-    while (!this.#core.active.get(id)) {
+    while (!this.#core.active.get(id) && !this.#core.active.isBarred(id)) {
       const read = this.#core.active.beginRead(id);
       const message = await this.#core.storage.message(id);
       this.#core.active.endRead(read);

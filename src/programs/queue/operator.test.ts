@@ -16,6 +16,17 @@ class SlowStorage extends MemoryStorage {
   }
 }
 
+/** A store that shows what it was given at once, and says that it has it when it is told to. */
+class SlowFlush extends MemoryStorage {
+  flushes = Promise.withResolvers<void>();
+
+  override async apply(...args: Parameters<MemoryStorage["apply"]>) {
+    const outcome = await super.apply(...args);
+    await this.flushes.promise;
+    return outcome;
+  }
+}
+
 async function filled() {
   const bench = startQueue(new MemoryStorage(), settings);
   const remote = new Deliverer(bench.queue, "remote", () => ({ letter: "Z", text: "later\n", reached: 1 }));
@@ -205,3 +216,22 @@ for (const command of ["hold", "delete"]) {
     assert.equal(remote.deliveries.length, 0);
   });
 }
+
+test("operator's delete of what was stored at this moment leaves no forward of it without a body", async () => {
+  const storage = new SlowFlush();
+  const { queue, clock, smtpd, events } = startQueue(storage, settings);
+  const remote = new Deliverer(queue, "remote", delivers);
+  const forwards = [{ reversePath: "me@here.org", prefix: "", forwardPaths: ["b@one.org"] }];
+  new Deliverer(queue, "local", () => ({ ...delivers(), forwards }));
+  smtpd.submit("x\n", ["a@here.org"]);
+  await clock.settle();
+  const asked = ask(queue, clock, { command: "delete", filter: { ids: [1] } });
+  await clock.settle();
+  storage.flushes.resolve();
+  await clock.settle();
+  assert.deepEqual(await asked, [{ end: { count: 1 } }]);
+  await clock.settle();
+  assert.ok(remote.deliveries.every(({ body }) => body.endsWith("x\n")));
+  assert.deepEqual(ids(await ask(queue, clock, { command: "list" })), []);
+  assert.ok(!events.some(({ event }) => event === "alert"));
+});
