@@ -28,6 +28,7 @@ const wanted: readonly (readonly [string, string])[] = [
   ["prlimit", "util-linux"],
   ["mkfs.ext4", "e2fsprogs"],
   ["mkfs.xfs", "xfsprogs"],
+  ["mkfs.btrfs", "btrfs-progs"],
   ["faketime", "faketime"],
   ["cdb", "tinycdb"],
   ["procmail", "procmail"],

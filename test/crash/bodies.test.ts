@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bodyOf, isWhole, largeFrom, numberIn, textOf } from "./bodies.ts";
+import { bodyOf, isLong, isWhole, largeFrom, numberIn, textOf } from "./bodies.ts";
 
 const changes: readonly { name: string; change: (text: string) => string; whole: boolean }[] = [
   { name: "itself", change: (text) => text, whole: true },
@@ -29,4 +29,8 @@ test("bodyOf() makes large messages, each its own", () => {
   assert.ok(bodyOf(largeFrom).length > 49_000_000);
   assert.ok(!isWhole(largeFrom, textOf(largeFrom + 1)));
   assert.equal(numberIn(textOf(largeFrom)), largeFrom);
+});
+
+test("isLong() tells the bodies of more than 256 KiB", () => {
+  for (let n = 0; n < 100; n++) assert.equal(isLong(n), bodyOf(n).length > 262_144, `of message ${n}`);
 });

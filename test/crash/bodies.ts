@@ -8,6 +8,9 @@ const largeOctets = 50_000_000;
 const eightBit = String.fromCharCode(...Array.from({ length: 128 }, (_, n) => 128 + n));
 const binary = String.fromCharCode(...Array.from({ length: 255 }, (_, n) => n + 1).filter((n) => n !== 10 && n !== 13));
 
+/** Whether the body of message `n` is longer than what a program keeps in memory of a message. */
+export const isLong = (n: number): boolean => n >= largeFrom || n % 24 === 5;
+
 /** Each kind of body has something that a careless program changes. */
 const kinds: readonly ((n: number) => string)[] = [
   (n) => `${`message ${n} 0123456789abcdef\n`.repeat(60)}end of ${n}\n`,
@@ -15,7 +18,7 @@ const kinds: readonly ((n: number) => string)[] = [
   (n) => `${`message ${n} ${binary}\n`.repeat(4)}end of ${n}\n`,
   (n) => `.\n..\n.message ${n}\nFrom here\n>From there\n>>From ${n}\n\n\nend of ${n}\n`,
   (n) => `message ${n}\nwithout an end of its last line ${n}`,
-  (n) => `${`message ${n} 0123456789abcdef\n`.repeat(n % 8 === 5 ? 12_000 : 30)}end of ${n}\n`,
+  (n) => `${`message ${n} 0123456789abcdef\n`.repeat(isLong(n) ? 12_000 : 30)}end of ${n}\n`,
 ];
 
 const large = (n: number): string => {
@@ -23,7 +26,6 @@ const large = (n: number): string => {
   return `${line.repeat(largeOctets / line.length)}end of ${n}\n`;
 };
 
-/** Some are larger than what a program keeps in memory of a message. */
 export function bodyOf(n: number): string {
   if (n >= largeFrom) return large(n);
   return kinds[n % kinds.length]?.(n) ?? "";

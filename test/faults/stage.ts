@@ -1,6 +1,7 @@
 /** A server with every exit, a ledger of what was sent to it, and the count at the end. */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isLong } from "../crash/bodies.ts";
 import { drain, makeMaildir } from "../crash/crashes.ts";
 import { programs } from "../crash/kills.ts";
 import { judge, type Place, type Sent } from "../crash/ledger.ts";
@@ -32,9 +33,6 @@ export interface Stage extends AsyncDisposable {
   /** Resolves, with the promises broken since it was last asked, when nothing is left in the queue. */
   count(): Promise<readonly string[]>;
 }
-
-/** In `readPlaces`, one in so many messages is large. */
-const largeEvery = 40;
 
 export async function startStage(options: ServerOptions = {}): Promise<Stage> {
   const notes = temporaryFolder();
@@ -68,8 +66,8 @@ export async function startStage(options: ServerOptions = {}): Promise<Stage> {
   const send = async (exitName: string, size: "small" | "large" = "small"): Promise<string> => {
     const exit = exits.find(({ name }) => name === exitName);
     if (!exit) throw new Error(`no exit ${exitName}`);
-    last = size === "large" ? Math.ceil((last + 1) / largeEvery) * largeEvery : last + 1;
-    if (size === "small" && last % largeEvery === 0) last++;
+    do last++;
+    while (isLong(last) !== (size === "large"));
     const n = last;
     const atMs = Date.now();
     sent.set(n, { exit: exitName, atMs, answer: "doubtful" });

@@ -1,9 +1,10 @@
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { createHeaderSearch } from "../../protocol/dot-qmail/loop.ts";
-import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
-import { type Content, safeFlags } from "../../services/maildir/file.ts";
+import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
+import { type Content, errorCode, safeFlags } from "../../services/maildir/file.ts";
 
 /** Up to this a message is kept in memory until it is whole; a longer one goes to a file of its own as it comes. */
 export const maxMemoryOctets = 65_536;
@@ -11,8 +12,8 @@ const readOctets = 262_144;
 
 /** A message on its way in, then as often as wanted on its way out. */
 export interface Message extends Content {
-  /** The next octets; copied. False when they cannot be kept: then there is no message. */
-  write(chunk: Buffer): boolean;
+  /** The next octets; copied. When they cannot be kept there is no message. */
+  write(chunk: Buffer): Outcome<void>;
   /** Whether it is whole. */
   isComplete(): boolean;
   /** The loop check, made as the message came by. */
@@ -34,20 +35,24 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
   let found = false;
   let spool: number | undefined;
 
-  const keep = (chunk: Buffer): boolean => {
+  const keep = (chunk: Buffer): Outcome<void> => {
     if (octets <= maxMemoryOctets) {
       chunks.push(Buffer.from(chunk));
-      return true;
+      return done(undefined);
     }
-    spool ??= openSpool(home);
-    return spool !== undefined && append(spool, chunk);
+    if (spool === undefined) {
+      const opened = openSpool(home);
+      if (opened.kind !== "done") return opened;
+      spool = opened.value;
+    }
+    return append(spool, chunk);
   };
   return {
     octets,
     write(chunk) {
       received += chunk.length;
       found = search(chunk);
-      return received <= octets && keep(chunk);
+      return received <= octets ? keep(chunk) : unreadable;
     },
     isComplete: () => received === octets,
     hasLine: () => found,
@@ -57,14 +62,16 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
     },
     descriptor() {
       if (spool !== undefined) return done(spool);
-      const fd = openSpool(home);
-      if (fd === undefined) return noFile;
-      if (!chunks.every((chunk) => append(fd, chunk))) {
-        closeSync(fd);
-        return noFile;
+      const opened = openSpool(home);
+      if (opened.kind !== "done") return opened;
+      for (const chunk of chunks) {
+        const appended = append(opened.value, chunk);
+        if (appended.kind === "done") continue;
+        closeSync(opened.value);
+        return appended;
       }
-      spool = fd;
-      return done(fd);
+      spool = opened.value;
+      return opened;
     },
     close() {
       if (spool !== undefined) closeSync(spool);
@@ -73,27 +80,34 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
   };
 }
 
-const noFile = temporary("3.0", "Unable to read message. (#4.3.0)");
+/** More came than was told, or less. */
+export const unreadable = temporary("3.0", "Unable to read message. (#4.3.0)");
+
+const unwritable = (error: unknown): Failure =>
+  temporary("3.0", `Unable to keep message: ${errorWords(errorCode(error))}. (#4.3.0)`);
 
 /** A file without a name on the file system of the home: in its Maildir's tmp, where a leftover does not matter. */
-function openSpool(home: string): number | undefined {
+function openSpool(home: string): Outcome<number> {
+  let failure = unreadable;
   for (const folder of [`${home}/Maildir/tmp`, home]) {
     try {
       const path = `${folder}/postern-${randomUUID()}`;
       const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | safeFlags, 0o600);
       unlinkSync(path);
-      return fd;
-    } catch {}
+      return done(fd);
+    } catch (error) {
+      failure = unwritable(error);
+    }
   }
-  return undefined;
+  return failure;
 }
 
-function append(fd: number, chunk: Buffer): boolean {
+function append(fd: number, chunk: Buffer): Outcome<void> {
   try {
     for (let at = 0; at < chunk.length; ) at += writeSync(fd, chunk, at);
-    return true;
-  } catch {
-    return false;
+    return done(undefined);
+  } catch (error) {
+    return unwritable(error);
   }
 }
 

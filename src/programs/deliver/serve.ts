@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { deliveredToLine } from "../../protocol/dot-qmail/environment.ts";
+import type { Failure } from "../../protocol/outcome.ts";
 import {
   bodyEnd,
   deliveryBodyType,
@@ -25,7 +26,7 @@ import {
 } from "./delivery.ts";
 import { type Ground, realGround } from "./ground.ts";
 import { type Home, openHome } from "./home.ts";
-import { type Message, receiveMessage } from "./message.ts";
+import { type Message, receiveMessage, unreadable } from "./message.ts";
 import { probeMailbox } from "./probe.ts";
 import { createStore, type Store } from "./stores.ts";
 import type { Task } from "./task.ts";
@@ -108,10 +109,11 @@ export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: 
     const stream = streams.get(frame.stream);
     if (!stream) return undefined;
     if (stream.isRunning) return "broken";
-    if (!stream.message.write(frame.payload)) {
+    const kept = stream.message.write(frame.payload);
+    if (kept.kind !== "done") {
       streams.delete(frame.stream);
       stream.message.close();
-      answer(frame.stream, stream.task.number, unreadable);
+      answer(frame.stream, stream.task.number, deferredFor(kept));
       return undefined;
     }
     stream.uncreditedOctets += frame.payload.length;
@@ -134,7 +136,7 @@ export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: 
     };
     const result = stream.message.isComplete()
       ? deliver(stream.task, stream.home, stream.message, around)
-      : Promise.resolve(unreadable);
+      : Promise.resolve(deferredFor(unreadable));
     result.then(
       (delivered) => finish(id, stream, delivered),
       (error) => {
@@ -187,13 +189,13 @@ export function serveDeliveries(socket: Duplex, whenClosed: () => void, ground: 
   }
 }
 
-const unreadable: Delivered = {
+const deferredFor = ({ status, text }: Failure): Delivered => ({
   letter: "Z",
-  status: "3.0",
-  text: "Unable to read message. (#4.3.0)\n",
+  status,
+  text: `${text}\n`,
   devices: new Set(),
   marks: [],
-};
+});
 
 async function askForProgram(channel: Channel, id: number, stream: Stream, request: ProgramRequest): Promise<Ran> {
   const { promise, resolve } = Promise.withResolvers<Ran>();

@@ -4,6 +4,7 @@ import type { Ground } from "../../../src/programs/deliver/ground.ts";
 import type { Message } from "../../../src/programs/deliver/message.ts";
 import { createStore, type Store } from "../../../src/programs/deliver/stores.ts";
 import type { Task } from "../../../src/programs/deliver/task.ts";
+import { done, temporary } from "../../../src/protocol/outcome.ts";
 import { homeGiven } from "../../../src/protocol/wire/worker.ts";
 import { fileNameOf } from "../../../src/services/maildir/name.ts";
 import { remove } from "../../../src/services/maildir/store.ts";
@@ -247,10 +248,10 @@ function messageOf(text: string): Message {
       for (let at = 0; at < text.length; at += pieceOctets)
         yield Buffer.from(text.slice(at, at + pieceOctets), "latin1");
     },
-    write: () => true,
+    write: () => done(undefined),
     isComplete: () => true,
     hasLine: () => false,
-    descriptor: () => ({ kind: "temporary", status: "3.0", text: "no descriptor" }),
+    descriptor: () => temporary("3.0", "no descriptor"),
     close() {},
   };
 }
