@@ -22,6 +22,8 @@ export interface Disk extends AsyncDisposable {
   readonly folder: string;
   /** From here on nothing written and not yet flushed is ever written, and every write and flush fails. */
   cut(): void;
+  /** Makes it read-only, as the kernel does that finds the journal of an ext4 damaged; `restart` ends it. */
+  abort(): void;
   /** Unmounts and mounts again, as after a power cut; the file system repairs itself from its journal. */
   restart(): Promise<void>;
 }
@@ -29,13 +31,14 @@ export interface Disk extends AsyncDisposable {
 /** Room for a load with large messages. The file has holes: it takes only what is written. */
 const imageOctets = 6 * 1_073_741_824;
 
-export function createDisk(fileSystem: FileSystem): Disk {
+/** Mounted at a folder of its own, or at the one given. */
+export function createDisk(fileSystem: FileSystem, at?: string): Disk {
   const base = temporaryFolder();
   const image = join(base, "image");
-  const folder = join(base, "root");
+  const folder = at ?? join(base, "root");
   writeFileSync(image, "");
   truncateSync(image, imageOctets);
-  mkdirSync(folder);
+  mkdirSync(folder, { recursive: true });
   must(`mkfs.${fileSystem}`, "-q", image);
   const mount = (): void => must("mount", "-o", "loop", image, folder);
   const unmount = async (): Promise<void> => {
@@ -53,6 +56,7 @@ export function createDisk(fileSystem: FileSystem): Disk {
   return {
     folder,
     cut: () => shutDown(folder),
+    abort: () => must("mount", "-o", "remount,abort", folder),
     async restart() {
       await unmount();
       mount();
