@@ -35,6 +35,8 @@ export class FakeDirectory {
   /** Undefined for no answer at all. */
   sender: (account: string, address: string) => number | undefined = (account, address) =>
     account === address ? 1 : 2;
+  /** Undefined for no answer at all. */
+  relay: (address: string) => number | undefined = () => 2;
   readonly account = "joe@localhost";
   readonly password = "secret";
   /** The ticket that a login brings. */
@@ -86,6 +88,11 @@ export class FakeDirectory {
         if (!fields) return "broken";
         const answer = this.sender(fields.account, fields.address);
         if (answer !== undefined) this.send(wire.senderAnswer.encode(stream, { answer }));
+        return undefined;
+      }
+      case wire.askRelay.type: {
+        const answer = this.relay(wire.askRelay.decode(payload)?.address ?? "");
+        if (answer !== undefined) this.send(wire.relayAnswer.encode(stream, { answer }));
         return undefined;
       }
       case wire.saslBegin.type: {

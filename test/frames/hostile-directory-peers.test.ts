@@ -18,6 +18,7 @@ const streams = [1, 2, 3, 4, 5];
 const asksBadly: readonly Kind[] = [
   (source, stream) => directory.askRecipient.encode(stream, { address: anyAddress(source) }),
   (source, stream) => directory.askRecipient.encode(stream, { address: anyText(source) }),
+  (source, stream) => directory.askRelay.encode(stream, { address: anyText(source) }),
   (source, stream) => directory.askPlace.encode(stream, { address: anyText(source) }),
   (source, stream) => directory.recipientAnswer.encode(stream, { answer: source.below(256) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
@@ -55,11 +56,12 @@ const logins: Logins = createLogins({
   host: () => "here.example",
   keepsPasswords: () => true,
   grant: async () => {},
+  reads: () => {},
   note: () => {},
   log: () => {},
   wait: async () => {},
 });
-const desk = { askRecipient: async () => directory.exists, askSender: () => 1, logins };
+const desk = { askRecipient: async () => directory.exists, askSender: () => 1, mayRelay: () => false, logins };
 
 const beginFrame = (stream: number, mechanism: string, initial: string | undefined, service = "smtp"): Buffer =>
   directory.saslBegin.encode(stream, {

@@ -24,6 +24,7 @@ function fakeDirectory(changed: Partial<DirectoryClient> = {}) {
     whenUp: () => () => {},
     askRecipient: () => () => {},
     askSender: () => () => {},
+    askRelay: () => () => {},
     askPlace(account, answer) {
       answer(account === "joe@x" ? place : { ...place, answer: account === "later@x" ? cannotTell : doesNotExist });
       return () => {};

@@ -47,6 +47,7 @@ const log: Event[] = [];
 const notes: string[] = [];
 const waited: number[] = [];
 const granted: string[] = [];
+const readers: string[] = [];
 const passwords = await createPasswords(store, Date.now, (account, secret) =>
   account.endsWith("a.test") || account === "nobody" ? undefined : Promise.resolve(outside(account, secret.toString())),
 );
@@ -57,6 +58,7 @@ const start = (keepsPasswords = true, limits = { perAddress: 0, perNetwork: 0, p
     host: () => "mx.test",
     keepsPasswords: () => keepsPasswords,
     grant: async (ticket, account) => void granted.push(`${account} ${ticket.length}`),
+    reads: (address) => void readers.push(address),
     note: (account, appPassword) => notes.push(`${account} ${appPassword}`),
     log: (event) => log.push(event),
     wait: async (ms) => void waited.push(ms),
@@ -213,9 +215,34 @@ test("without accounts nobody is refused for good", async () => {
     host: () => "mx.test",
     keepsPasswords: () => false,
     grant: async () => {},
+    reads: () => {},
     note: () => {},
     log: () => {},
     wait: async () => {},
   });
   assert.equal((await login(plain("joe@a.test", "secret"), undefined, logins)).letter, "Z");
+});
+
+test("only a login at POP3 that was right says that mail is read from there", async () => {
+  readers.splice(0);
+  const tries = [
+    { service: "pop3", secret: "wrong" },
+    { service: "smtp", secret: "secret" },
+    { service: "imap", secret: "secret" },
+  ];
+  for (const { service, secret } of tries) await login({ ...plain("joe@a.test", secret), service });
+  assert.deepEqual(readers, []);
+  await login({ ...plain("joe@a.test", "secret"), service: "pop3" });
+  assert.deepEqual(readers, ["192.0.2.1"]);
+});
+
+test("a refusal keeps nobody who asks for another server waiting for more than a second", async () => {
+  const logins = start();
+  for (const service of ["imap", "smtp"]) {
+    waited.splice(0);
+    for (let times = 0; times < 4; times++)
+      await login({ ...plain("joe@a.test", "wrong"), service }, undefined, logins);
+    const longest = Math.max(...waited);
+    assert.ok(service === "imap" ? longest <= 1_000 : longest > 1_000, `${service}: ${longest}`);
+  }
 });

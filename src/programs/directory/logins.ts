@@ -35,6 +35,8 @@ export interface LoginsOptions {
   readonly keepsPasswords: () => boolean;
   /** Has `local` open this mailbox to who shows the ticket. */
   readonly grant: (ticket: Buffer, account: string) => Promise<void>;
+  /** From this address mail is read. */
+  readonly reads: (address: string) => void;
   /** It was used, the account's own password ("") or one for an app. */
   readonly note: (account: string, appPassword: string) => void;
   readonly log: (event: Event) => void;
@@ -224,6 +226,7 @@ class RunningLogin implements Login {
     this.#options.note(account, appPassword);
     this.#options.log({ event: "login", service, mechanism, account, address, appPassword });
     if (this.#isOver) return;
+    if (service === "pop3") this.#options.reads(address);
     const ticket = service === "pop3" ? randomBytes(ticketOctets) : nothing;
     if (service === "pop3") await this.#options.grant(ticket, account);
     this.#end({ letter: "K", account, additional, ticket });

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Settings } from "../../protocol/control/table.ts";
+import { createNetworks, type Networks } from "../../protocol/network/network.ts";
 import { done, permanent } from "../../protocol/outcome.ts";
 import { createRouter, domainOf, localDomains } from "../../protocol/routing/router.ts";
 import { runProgram } from "../../services/program/program.ts";
@@ -7,6 +8,7 @@ import { createAccounts } from "./accounts.ts";
 import { createGuesses, type GuessLimits } from "./guesses.ts";
 import { createLocalLink } from "./local-link.ts";
 import { createLogins } from "./logins.ts";
+import { createReaders } from "./readers.ts";
 import { createRecipients } from "./recipients.ts";
 import { maySendAs } from "./senders.ts";
 import { serveClient } from "./serve.ts";
@@ -26,12 +28,17 @@ runProgram("directory", async (given) => {
     nowMs: () => performance.now(),
   });
   const guesses = createGuesses(guessLimits(settings), () => performance.now());
+  const readers = createReaders(windowMs(settings), () => performance.now());
+  let proxies = proxiesOf(settings);
   const logins = createLogins({
     passwords: () => accounts.passwords,
     guesses,
     host: () => settings.me,
     keepsPasswords: () => settings.keeppasswords === 1,
     grant: (ticket, account) => local.grant(ticket, mailboxOf(account)),
+    reads: (address) => {
+      if (!proxies.has(address)) readers.note(address);
+    },
     note: accounts.note,
     log: given.log,
     wait: sleep,
@@ -50,7 +57,9 @@ runProgram("directory", async (given) => {
         const askSender = (account: string, address: string) => maySendAs(account, address, senders);
         const desk = { askRecipient: recipients.ask, askSender, logins };
         const askPlace = (account: string) => local.askPlace(mailboxOf(account));
-        serveClient(socket, name === "authd" ? { ...desk, askPlace } : desk);
+        if (name === "authd") serveClient(socket, { ...desk, askPlace });
+        else if (name === "smtpd") serveClient(socket, { ...desk, mayRelay: readers.mayRelay });
+        else serveClient(socket, desk);
       }
     },
     reload(fresh) {
@@ -58,6 +67,8 @@ runProgram("directory", async (given) => {
       router = createRouter(fresh);
       recipients.forget();
       guesses.limit(guessLimits(fresh));
+      readers.limit(windowMs(fresh));
+      proxies = proxiesOf(fresh);
       void accounts.open();
     },
     async stop() {
@@ -71,3 +82,11 @@ const guessLimits = (settings: Settings): GuessLimits => ({
   perNetwork: settings.loginfailurespernetwork,
   perAccount: settings.loginfailuresperaccount,
 });
+
+const windowMs = ({ popbeforesmtp }: Settings): number => popbeforesmtp * 60_000;
+
+/** Behind them are many clients, of whom we know nothing. What cannot be read stops `smtpd`, which trusts them. */
+function proxiesOf({ proxyclients }: Settings): Pick<Networks, "has"> {
+  const proxies = createNetworks(proxyclients);
+  return proxies.kind === "done" ? proxies.value : { has: () => true };
+}

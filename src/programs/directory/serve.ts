@@ -2,11 +2,13 @@ import type { Socket } from "node:net";
 import {
   askPlace,
   askRecipient,
+  askRelay,
   askSender,
   cannotTell,
   maxSaslOctets,
   placeAnswer,
   recipientAnswer,
+  relayAnswer,
   saslBegin,
   saslCancel,
   saslChallenge,
@@ -23,6 +25,8 @@ export interface Desk {
   readonly askRecipient: (address: string) => Promise<number>;
   readonly askSender: (account: string, address: string) => number;
   readonly logins: Logins;
+  /** Absent for those who let nobody relay. */
+  readonly mayRelay?: (address: string) => boolean;
   /** Absent for those whom it does not concern where mailboxes lie. */
   readonly askPlace?: (address: string) => Promise<Place>;
 }
@@ -47,6 +51,8 @@ export function serveClient(socket: Socket, desk: Desk): void {
           return answerRecipient(frame);
         case askSender.type:
           return answerSender(frame);
+        case askRelay.type:
+          return answerRelay(frame);
         case askPlace.type:
           return answerPlace(frame);
         case saslBegin.type:
@@ -89,6 +95,13 @@ export function serveClient(socket: Socket, desk: Desk): void {
     const question = askSender.decode(payload);
     if (!question || isOpen(stream)) return "broken";
     channel.send(senderAnswer.encode(stream, { answer: desk.askSender(question.account, question.address) }));
+    return undefined;
+  }
+
+  function answerRelay({ stream, payload }: Frame): undefined | "broken" {
+    const question = askRelay.decode(payload);
+    if (!question || !desk.mayRelay || isOpen(stream)) return "broken";
+    channel.send(relayAnswer.encode(stream, { answer: desk.mayRelay(question.address) ? 1 : 2 }));
     return undefined;
   }
 

@@ -91,6 +91,9 @@ export class Commands implements Phase {
     if (recipient !== undefined && talk.around.recipients.isInDoubt(recipient)) {
       return this.#questions.askRecipient(line, recipient, reply);
     }
+    if (stepped.isRelaying && this.#questions.mayAskRelay) {
+      return this.#questions.askRelay(line, reply, () => this.#obey(line));
+    }
     if (sender !== undefined) return this.#questions.askSender(line, sender, reply);
     talk.answer(line, reply);
   }

@@ -39,6 +39,8 @@ export interface ConnectionTerms extends LineTerms {
   readonly greetingSeconds: number;
   /** Longest time from MAIL to the end of the message, however busy its client is. */
   readonly messageSeconds: number;
+  /** Who has read mail from its address may send to anywhere for a while (control/popbeforesmtp). */
+  readonly relaysForReaders: boolean;
   /** Recipients without a mailbox it may ask for; 0 for any number. */
   readonly maxUnknownRecipients: number;
   /** Before the answer to each of those, from the fourth on. */

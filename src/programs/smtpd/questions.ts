@@ -10,12 +10,14 @@ const questionSeconds = 20;
 /** So many unknown recipients may be typing errors. */
 const errorsForgiven = 3;
 const notYours = "553 5.7.1 you may not send as that address";
+const cannotTellRelay = "451 4.3.0 cannot tell whether you may send there, try again later";
 const cannotTellSender = "451 4.3.0 cannot tell whether that address is yours, try again later";
 
 /** What is asked about the addresses that one client names, and what becomes of a client that guesses. */
 export class Questions {
   readonly #talk: Conversation;
   #unknownRecipients = 0;
+  #hasAskedRelay = false;
 
   constructor(talk: Conversation) {
     this.#talk = talk;
@@ -41,6 +43,32 @@ export class Questions {
         if (value === 1) return this.#talk.goOn(command, taken);
         this.#talk.session = endOfData(this.#talk.session);
         this.#talk.goOn(command, value === 2 ? notYours : cannotTellSender);
+      },
+    );
+  }
+
+  /** Once a connection: what it is refused may be allowed after all. */
+  get mayAskRelay(): boolean {
+    return this.#talk.terms.relaysForReaders && !this.#hasAskedRelay;
+  }
+
+  /**
+   * Has somebody read mail from the client's address? Then every domain is accepted from it, and `again` does the
+   * command once more; all limits for strangers stay. `refused` is the reply if not.
+   */
+  askRelay(command: string, refused: string, again: () => void): void {
+    this.#hasAskedRelay = true;
+    const talk = this.#talk;
+    const { address, number } = talk.terms;
+    this.#ask(
+      (answer) => talk.around.directory.askRelay(address, answer),
+      (value) => {
+        if (value !== 1) return talk.goOn(command, value === 2 ? refused : cannotTellRelay);
+        talk.around.log({ event: "relaying", connection: number, address, why: "POP before SMTP" });
+        talk.rules = { ...talk.rules, accepts: () => true };
+        talk.obey();
+        again();
+        talk.run();
       },
     );
   }

@@ -150,6 +150,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       maxHeaderOctets: settings.maxheaderbytes,
       greetingSeconds: service === "smtp" && !rules.mayRelay ? settings.greetingdelay : 0,
       messageSeconds: settings.timeoutmessage,
+      relaysForReaders: service === "smtp" && settings.popbeforesmtp > 0,
       maxUnknownRecipients: settings.maxunknownrecipients,
       tarpitSeconds: settings.unknownrecipientdelay,
       timeoutSeconds: settings.timeoutsmtpd,

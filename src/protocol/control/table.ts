@@ -226,6 +226,12 @@ export const controls = {
     "1: other servers of this host, Dovecot for one, may ask for passwords with `postern-checkpassword`, if they are in the group postern-auth",
     "0.1",
   ),
+  popbeforesmtp: row(
+    integer(0, 0, 1_440, "minutes"),
+    ["smtpd", "directory"],
+    "so long after a POP3 login its address may send to anywhere on port 25; 0: logging in at POP3 allows nothing else",
+    "0.1",
+  ),
   timeoutpop3d: row(
     integer(1_200, 600, 86_400, "seconds"),
     ["pop3d"],
@@ -301,7 +307,7 @@ export const controls = {
   ),
   proxyclients: row(
     list(),
-    ["smtpd"],
+    ["smtpd", "directory"],
     "addresses and networks of proxies, which must begin with the PROXY protocol (version 1 or 2) and whose word on who the client is counts; nobody else may",
     "0.1",
   ),

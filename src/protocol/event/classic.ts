@@ -79,6 +79,8 @@ function renderOther(logged: Other): string {
       return `connection ${logged.connection}: ${sanitise(logged.protocol)} ${sanitise(logged.cipher)}`;
     case "authenticated":
       return `connection ${logged.connection}: is ${sanitise(logged.account)}, by ${sanitise(logged.mechanism)}`;
+    case "relaying":
+      return `connection ${logged.connection}: ${logged.address} may send to anywhere: ${logged.why}`;
     case "mailbox":
       return `connection ${logged.connection}: mailbox of ${sanitise(logged.account)}`;
     case "tls failure":

@@ -53,6 +53,8 @@ export type Event =
       readonly account: string;
       readonly mechanism: string;
     }
+  /** A client that could not may send to anywhere after all. */
+  | { readonly event: "relaying"; readonly connection: number; readonly address: string; readonly why: string }
   | { readonly event: "mailbox"; readonly connection: number; readonly account: string }
   | { readonly event: "tls failure"; readonly connection: number; readonly address: string; readonly why: string }
   | { readonly event: "accepted"; readonly connection: number; readonly message: number; readonly recipients: number }

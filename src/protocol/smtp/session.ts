@@ -76,6 +76,8 @@ export interface Step {
   readonly next: Session;
   /** All lines, without the last CR LF. */
   readonly reply: string;
+  /** RCPT was refused because this client may not send to that domain. */
+  readonly isRelaying?: boolean;
   /** After MAIL of an account: the reverse-path that it may not be allowed to use. */
   readonly sender?: string;
   /**
@@ -262,7 +264,7 @@ function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rule
     return refuse("550 5.7.1 sorry, that recipient is in my badrcptto list");
   }
   if (!rules.mayRelay && !rules.accepts(address)) {
-    return refuse("550 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts");
+    return { ...refuse("550 5.7.1 sorry, that domain isn't in my list of allowed rcpthosts"), isRelaying: true };
   }
   // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
   if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");

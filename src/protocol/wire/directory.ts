@@ -8,6 +8,7 @@ import { defineFrame } from "./layout.ts";
  *   askSender                                            ->  senderAnswer
  *   saslBegin, then saslResponse after each              ->  saslChallenge*, saslEnd
  *   at any time in a SASL exchange: saslCancel           ->  nothing
+ *   from `smtpd` alone: askRelay                         ->  relayAnswer
  *   from `authd` alone: askPlace                         ->  placeAnswer
  *
  *   from `directory` to `local`: askMailbox              ->  mailboxAnswer
@@ -33,6 +34,11 @@ export const overQuotaForGood = 4;
 export const askSender = defineFrame(66, { account: "text", address: "text" });
 /** `answer`: 0 cannot tell, 1 yes, 2 no. */
 export const senderAnswer = defineFrame(67, { answer: "u8" });
+
+/** May this client send to anywhere, for somebody has read mail from its address (control/popbeforesmtp)? */
+export const askRelay = defineFrame(80, { address: "text" });
+/** `answer`: 0 cannot tell, 1 yes, 2 no. */
+export const relayAnswer = defineFrame(81, { answer: "u8" });
 
 /**
  * A login (RFC 4422). `service` is "smtp", "pop3" or "imap", `address` the client's. `initial` is the initial response, which

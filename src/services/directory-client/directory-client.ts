@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import {
   askPlace,
   askRecipient,
+  askRelay,
   askSender,
   cannotTell,
   doesNotExist,
@@ -10,6 +11,7 @@ import {
   overQuotaForGood,
   placeAnswer,
   recipientAnswer,
+  relayAnswer,
   saslBegin,
   saslCancel,
   saslChallenge,
@@ -61,6 +63,8 @@ export interface DirectoryClient {
   askRecipient(address: string, answer: (value: number) => void): Forget;
   /** `answer` gets 0 cannot tell, 1 yes, 2 no. */
   askSender(account: string, address: string, answer: (value: number) => void): Forget;
+  /** May a client at this address send to anywhere? As `askSender`. For `smtpd`. */
+  askRelay(address: string, answer: (value: number) => void): Forget;
   /** Where the mail of an account lies; "cannot tell" without `directory`. For those it tells. */
   askPlace(account: string, answer: (place: Place) => void): Forget;
   login(request: LoginRequest, events: LoginEvents): Login;
@@ -128,6 +132,13 @@ export function createDirectoryClient(): DirectoryClient {
       ask(
         (stream) => askSender.encode(stream, { account, address }),
         senderAnswer,
+        { most: mostSender, nobody: nobodyCanTell },
+        (fields) => answer(fields.answer),
+      ),
+    askRelay: (address, answer) =>
+      ask(
+        (stream) => askRelay.encode(stream, { address }),
+        relayAnswer,
         { most: mostSender, nobody: nobodyCanTell },
         (fields) => answer(fields.answer),
       ),

@@ -281,6 +281,8 @@ const samples: readonly Sample[] = [
   sample("askPassword", directory.askPassword, (s) => ({ account: text(s), password: s.octets(500) })),
   sample("passwordAnswer", directory.passwordAnswer, (s) => ({ letter: text(s) })),
   sample("grant", directory.grant, (s) => ({ ticket: s.octets(32), address: text(s) })),
+  sample("askRelay", directory.askRelay, (s) => ({ address: text(s) })),
+  sample("relayAnswer", directory.relayAnswer, (s) => ({ answer: u8(s) })),
   sample("askPlace", directory.askPlace, (s) => ({ address: text(s) })),
   sample("placeAnswer", directory.placeAnswer, (s) => ({
     ...{ answer: u8(s), uid: u32(s), gid: u32(s), home: text(s), folder: text(s), quota: text(s) },
