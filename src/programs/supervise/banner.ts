@@ -18,8 +18,12 @@ export function banner(layout: Layout, options: StartOptions, shown: Shown, fold
       .filter((listener) => listener.service === service)
       .map(({ name }) => name)
       .join(" ") || "no address";
+  const hasPop3 = listeners.some(({ service }) => service.startsWith("pop3"));
   if (!options.embedded) {
-    return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}; with TLS on ${on("smtps")}`;
+    const hasTls = listeners.some(({ service }) => service === "smtps");
+    const tls = hasTls ? `with TLS on ${on("smtps")}` : `no port with TLS, which wants a certificate in ${layout.tls}`;
+    const pop3 = hasPop3 ? `; POP3 on ${on("pop3")}, with TLS on ${on("pop3s")}` : "";
+    return `postern: SMTP on ${on("smtp")}; submission on ${on("submission")}, ${tls}${pop3}`;
   }
   const near = (path: string): string => {
     const way = relative(folder, path);
@@ -30,7 +34,6 @@ export function banner(layout: Layout, options: StartOptions, shown: Shown, fold
   const found = resolve(folder, findLayout(undefined, process.env).control) === layout.control;
   const command = (words: string): string => `${near(postern)} ${words}${found ? "" : ` --root ${near(root)}`}`;
   const certificate = fingerprint ? `  Its certificate signed itself; SHA-256 fingerprint\n    ${fingerprint}\n` : "";
-  const hasPop3 = listeners.some(({ service }) => service.startsWith("pop3"));
   const pop3 = hasPop3 ? `  POP3 on ${on("pop3")}, with TLS from the start on ${on("pop3s")}\n` : "";
   const server = listeners.find(({ service }) => service === "smtp")?.name ?? "";
   return `Postern is running. Everything is in ${near(root)}
