@@ -290,6 +290,7 @@ export class Oracle {
         break;
       case "retry":
         for (const recipient of this.messages.get(change.message)?.recipients.values() ?? []) {
+          if (recipient.message.held) break; // when it is released it waits as it did
           if (this.#isHeldUntilLater(recipient, change.nowMs)) continue; // that is not the operator's to say
           recipient.notBeforeMs = Math.min(recipient.notBeforeMs, change.nowMs);
         }
