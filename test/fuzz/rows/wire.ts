@@ -302,7 +302,7 @@ const samples: readonly Sample[] = [
 ];
 
 /** Every frame there is: the names under which these modules export one. */
-export const frameNames = [submission, delivery, worker, directory, mailbox].flatMap((module) =>
+export const frameNames = [submission, delivery, worker, directory, login, mailbox].flatMap((module) =>
   Object.entries(module).flatMap(([name, value]) => (typeof value === "object" && "decode" in value ? [name] : [])),
 );
 export const sampledFrames = samples.map(({ name }) => name.replace("worker ", ""));
