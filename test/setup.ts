@@ -86,6 +86,9 @@ const apt = (...args: string[]): boolean =>
 export const postfixTools = join(peers, "usr/sbin");
 export const postfixLibraries = join(peers, "usr/lib/postfix");
 
+/** Makes hashes of passwords as others do. */
+export const doveadm = join(peers, "usr/bin/doveadm");
+
 /** A resolver that checks DNSSEC. */
 export const unbound = join(peers, "usr/sbin/unbound");
 
