@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { openStage, type Stage } from "../../../test/dialogues/stage.ts";
 import { Talk } from "../../../test/dialogues/talk.ts";
 
+const mine = 1;
 const base = { me: "localhost", authonport25: "1", authwithouttls: "1", idhost: "id.example" };
 
 async function loggedIn(stage: Stage): Promise<Talk> {
@@ -42,6 +43,19 @@ test("smtpd adds what the header of mail from an account lacks", async () => {
   talk.close();
 });
 
+test("smtpd names the account as Sender where a message has several authors and no Sender", async () => {
+  await using stage = await openStage(base);
+  stage.directory.sender = () => mine;
+  const talk = await loggedIn(stage);
+  const both = "From: jill@localhost,\r\n joe@localhost\r\n";
+  for (const text of [both, `${both}Sender: jill@localhost\r\n`, "From: jill@localhost\r\n"]) {
+    assert.match(await send(talk, `${text}\r\nbody\r\n`), /^250/);
+  }
+  const senders = stage.queue.messages.map(({ body }) => body.match(/^Sender: .*$/gm) ?? []);
+  assert.deepEqual(senders, [["Sender: joe@localhost"], ["Sender: jill@localhost"], []]);
+  talk.close();
+});
+
 test("smtpd adds nothing for others, nor where it is switched off", async () => {
   await using stage = await openStage({ ...base, relayclients: "127.0.0.1" });
   const talk = await Talk.open(stage.port);
@@ -66,11 +80,14 @@ test("smtpd does not tell where an account's mail comes from, if switched on", a
   talk.close();
 });
 
-const mine = 1;
 for (const [from, reply] of [
   ["From: Joe <joe@localhost>", /^250/],
   ["From: joe@localhost, jill@localhost", /^250/],
   ["From: joe@localhost, boss@localhost", /^554 5\.7\.1 you may not send as boss@localhost$/],
+  ["Sender: boss@localhost\r\nFrom: joe@localhost", /^554 5\.7\.1 you may not send as boss@localhost$/],
+  ["From: joe@localhost\r\nSender: jill@localhost", /^250/],
+  ["Sender: joe@localhost, jill@localhost", /^554 5\.6\.0 its Sender field has more than 1 address$/],
+  ["Sender: later@localhost", /^451 4\.3\.0 cannot tell/],
   ["From: later@localhost", /^451 4\.3\.0 cannot tell/],
   ["From: a@b (", /^554 5\.6\.0 cannot read/],
   ["From: joe@localhost\r\nFrom: joe@localhost", /^554 5\.6\.0 more than one From field/],

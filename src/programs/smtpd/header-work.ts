@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { isEnvelopeAddress, quoteAddress } from "../../protocol/address.ts";
 import { formatDate } from "../../protocol/date.ts";
-import { readAuthors } from "../../protocol/header/authors.ts";
-import { createSubmittedHeader, type SubmittedHeader } from "../../protocol/header/submitted.ts";
-import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
+import { readAuthors, readSender } from "../../protocol/header/authors.ts";
+import { createSubmittedHeader, type LastField, type SubmittedHeader } from "../../protocol/header/submitted.ts";
+import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
 import type { Forget } from "../../services/channel/streams.ts";
@@ -46,14 +46,20 @@ export function createHeaderWork(terms: SubmissionTerms, message: SubmittedMessa
   const { account, me, lineEnd, nowMs } = message;
   const author = account.includes("@") ? account : `${account}@${me}`;
   // One in UTF-8 would make a message of another kind (RFC 6532): its program knows what it does.
-  const from = isAscii(author) && isEnvelopeAddress(author) && { from: `From: ${quoteAddress(author)}${lineEnd}` };
+  const written = isAscii(author) && isEnvelopeAddress(author) ? quoteAddress(author) : undefined;
   const wanted = {
     date: `Date: ${formatDate(nowMs)}${lineEnd}`,
-    ...from,
+    ...(written !== undefined && { from: `From: ${written}${lineEnd}` }),
     "message-id": `Message-ID: <${randomUUID()}@${idhost}>${lineEnd}`,
   };
+  // Of several authors one must be named as who sent it (RFC 5322 §3.6.2, RFC 6409 §8.1).
+  const addSender: LastField = (from, sender) => {
+    const authors = readAuthors(from);
+    const isMissing = sender.fields === 0 && authors.kind === "done" && authors.value.length > 1;
+    return isMissing && written !== undefined ? `Sender: ${written}${lineEnd}` : "";
+  };
   return {
-    header: createSubmittedHeader(completes ? wanted : {}, lineEnd),
+    header: completes ? createSubmittedHeader(wanted, lineEnd, addSender) : createSubmittedHeader({}, lineEnd),
     judge(header, tell) {
       if (checksFrom) return judgeAuthors(message, header, tell);
       tell(undefined);
@@ -62,15 +68,23 @@ export function createHeaderWork(terms: SubmissionTerms, message: SubmittedMessa
   };
 }
 
-function judgeAuthors(message: SubmittedMessage, { authorship, hasBareCr }: SubmittedHeader, tell: Tell): Forget {
+function judgeAuthors(message: SubmittedMessage, header: SubmittedHeader, tell: Tell): Forget {
   const { directory, account, reversePath } = message;
-  const authors = authorship && (hasBareCr ? bareCr : readAuthors(authorship));
-  if (authors?.kind === "done") {
-    const others = authors.value.filter((address) => address !== reversePath); // MAIL was asked about
+  const named = header.hasBareCr ? bareCr : namedIn(header);
+  if (named.kind === "done") {
+    const others = named.value.filter((address) => address !== reversePath); // MAIL was asked about
     return askAuthors(directory, account, others, tell);
   }
-  tell(authors);
+  tell(named);
   return () => {};
+}
+
+/** Everybody a reader could take for who sent the message: From and Sender. */
+function namedIn({ authorship, sender }: SubmittedHeader): Outcome<readonly string[]> {
+  const authors = authorship ? readAuthors(authorship) : done([]);
+  const senders = sender ? readSender(sender) : done([]);
+  if (authors.kind !== "done" || senders.kind !== "done") return authors.kind !== "done" ? authors : senders;
+  return done([...new Set([...authors.value, ...senders.value])]);
 }
 
 /** May `account` send as all of them? Asks about one after the other. */

@@ -175,13 +175,13 @@ export const controls = {
   completeheader: row(
     integer(1, 0, 1, "0 or 1"),
     ["smtpd"],
-    "1: mail of those who logged in gets the Date, From and Message-ID that it lacks",
+    "1: mail of those who logged in gets the Date, From and Message-ID that it lacks, and a Sender where From has several addresses",
     "0.1",
   ),
   fromcheck: row(
     line("reject"),
     ["smtpd"],
-    "`reject`: who logged in writes only addresses into From that it may send as; `accept`: any",
+    "`reject`: who logged in writes only addresses into From and Sender that it may send as; `accept`: any",
     "0.1",
   ),
   hideclient: row(

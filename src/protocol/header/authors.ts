@@ -14,15 +14,20 @@ const refuse = (text: string) => permanent("6.0", text);
  * different readers could read differently is refused: two From fields, an address without a host, an @ in a name that
  * belongs to no address.
  */
-export function readAuthors({ fields, text, isCut }: Authorship): Outcome<readonly string[]> {
+export const readAuthors = (from: Authorship): Outcome<readonly string[]> => readField(from, "From", maxAuthors);
+
+/** The address in its Sender field, likewise: one, if there is such a field. */
+export const readSender = (sender: Authorship): Outcome<readonly string[]> => readField(sender, "Sender", 1);
+
+function readField({ fields, text, isCut }: Authorship, name: string, most: number): Outcome<readonly string[]> {
   if (fields === 0) return done([]);
-  if (fields > 1) return refuse("more than one From field");
+  if (fields > 1) return refuse(`more than one ${name} field`);
   const tokens = isCut ? undefined : tokenize(text);
   const list = tokens && addressesIn(tokens);
-  if (!list) return refuse("cannot read its From field");
+  if (!list) return refuse(`cannot read its ${name} field`);
   const addresses = new Set(list);
-  if (addresses.size === 0) return refuse("its From field names nobody");
-  if (addresses.size > maxAuthors) return refuse(`its From field has more than ${maxAuthors} addresses`);
+  if (addresses.size === 0) return refuse(`its ${name} field names nobody`);
+  if (addresses.size > most) return refuse(`its ${name} field has more than ${most} address${most > 1 ? "es" : ""}`);
   return done([...addresses]);
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readAuthors } from "./authors.ts";
+import { readAuthors, readSender } from "./authors.ts";
 import { createSubmittedHeader, maxFromOctets, type SubmittedHeader } from "./submitted.ts";
 
 const wanted = { date: "Date: d\n", from: "From: f\n", "message-id": "Message-ID: m\n" };
@@ -129,3 +129,33 @@ for (const [text, expected] of authors) {
     }
   });
 }
+
+for (const [text, expected] of [
+  ["Subject: x\n\n", []],
+  ["From: a@b, c@d\nSender: J <a@b>\n\nSender: body@x\n", ["a@b"]],
+  ["SENDER :\n a@b\n\n", ["a@b"]],
+  ["Sender: a@b\nSender: a@b\n\n", "more than one Sender field"],
+  ["Sender: a@b, c@d\n\n", "its Sender field has more than 1 address"],
+  ["Sender: ceo@bank <a@b>\n\n", "its Sender field has more than 1 address"],
+  ["Sender: joe\n\n", "cannot read its Sender field"],
+  ["Sender: <>\n\n", "its Sender field names nobody"],
+  ["X-Sender: joe\n\n", []],
+] as const) {
+  test(`readSender() of ${JSON.stringify(text)} is ${JSON.stringify(expected)}`, () => {
+    for (const size of [1, 2, 3, 7, text.length]) {
+      const header = createSubmittedHeader({});
+      pass(header, text, size);
+      assert.ok(header.sender);
+      const read = readSender(header.sender);
+      assert.deepEqual(read.kind === "done" ? read.value : read.text, expected);
+    }
+  });
+}
+
+test("createSubmittedHeader() adds what the fields From and Sender call for", () => {
+  for (let size = 1; size < 40; size++) {
+    const header = createSubmittedHeader(wanted, "\n", (by, sender) => `X: ${by.text.trim()} ${sender.fields}\n`);
+    const text = "Date: x\nFrom: a@b\nMessage-ID: y\nSender: c\n\nbody\n";
+    assert.equal(pass(header, text, size), text.replace("\n\n", "\nX: a@b 1\n\n"));
+  }
+});

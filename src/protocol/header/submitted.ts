@@ -1,9 +1,9 @@
-/** Values of From fields longer than this are cut, which `Authorship` tells. */
+/** Values of From and Sender fields longer than this are cut, which `Authorship` tells. */
 export const maxFromOctets = 16_384;
 
-/** Who a header says wrote the message. */
+/** Who a header says wrote the message (From), or sent it (Sender). */
 export interface Authorship {
-  /** From fields in the header as it came. */
+  /** Such fields in the header as it came. */
   readonly fields: number;
   /** Their values one after the other (latin1), folded as they came. */
   readonly text: string;
@@ -16,8 +16,10 @@ export interface SubmittedHeader {
   take(body: Buffer): Buffer;
   /** The message is over; what is still to go on. */
   end(): Buffer;
-  /** Once the header is over. */
+  /** Of From, once the header is over. */
   readonly authorship: Authorship | undefined;
+  /** Of Sender, likewise. */
+  readonly sender: Authorship | undefined;
   /** A CR stands alone in it: others may see another line begin there. */
   readonly hasBareCr: boolean;
 }
@@ -35,8 +37,24 @@ type Line =
   | { readonly kind: "field"; readonly name: string; readonly octets: number }
   | { readonly kind: "continuation" | "mailbox" | "end" | "text" | "more" };
 
+/** Collects the values of one field. */
+function createCollector() {
+  let [fields, text, isCut] = [0, "", false];
+  return {
+    begin: () => void fields++,
+    take(part: Buffer): void {
+      isCut ||= text.length + part.length > maxFromOctets;
+      if (!isCut) text += part.toString("latin1");
+    },
+    result: (): Authorship => ({ fields, text, isCut }),
+  };
+}
+
+/** A field that is added at the end of a header, if what it says calls for it; "" for none. */
+export type LastField = (from: Authorship, sender: Authorship) => string;
+
 /**
- * Adds the fields of `wanted`, by name in lower case, that the header lacks: at its end, so nothing waits but the name of
+ * Adds the fields of `wanted`, by name in lower case, that the header lacks, and what `last` says: at its end, so nothing waits but the name of
  * a field that is not whole yet. The header ends at an empty line or, for the careless, at the first line that is no
  * field, and then gets its empty line: whatever follows is body for everybody. Lines, those of `wanted` too, end in
  * `lineEnd`.
@@ -44,42 +62,41 @@ type Line =
 export function createSubmittedHeader(
   wanted: Readonly<Record<string, string>>,
   lineEnd: "\n" | "\r\n" = "\n",
+  last: LastField = () => "",
 ): SubmittedHeader {
   const missing = new Map(Object.entries(wanted));
   let held: Buffer = nothing;
   let isFirst = true;
   let inLine = false;
-  let inFrom = false;
+  const from = createCollector();
+  const sender = createCollector();
+  let inField: typeof from | undefined;
   let isOver = false;
-  let fields = 0;
-  let text = "";
-  let isCut = false;
   let hasBareCr = false;
 
   const finish = (end: string): Buffer => {
     isOver = true;
-    return Buffer.from([...missing.values(), end].join(""), "latin1");
+    const added = last(from.result(), sender.result());
+    return Buffer.from([...missing.values(), added, end].join(""), "latin1");
   };
   const begin = (line: Line): void => {
     inLine = true;
     isFirst = false;
     if (line.kind === "continuation") return;
-    inFrom = line.kind === "field" && line.name === "from";
     if (line.kind === "field") missing.delete(line.name);
-    if (inFrom) fields++;
+    const name = line.kind === "field" ? line.name : "";
+    inField = name === "from" ? from : name === "sender" ? sender : undefined;
+    inField?.begin();
   };
   /** Up to the end of the line, or all there is; returns how far. A CR that is the last of it may be half an end. */
-  const passLine = (input: Buffer, from: number): number => {
-    const lineFeed = input.indexOf(LF, from);
+  const passLine = (input: Buffer, at: number): number => {
+    const lineFeed = input.indexOf(LF, at);
     let to = lineFeed < 0 ? input.length : lineFeed + 1;
     if (lineFeed < 0 && input[to - 1] === CR) to--;
-    const part = input.subarray(from, to);
+    const part = input.subarray(at, to);
     const cr = part.indexOf(CR);
     hasBareCr ||= cr >= 0 && (lineFeed < 0 || cr !== part.length - 2);
-    if (inFrom && !isCut) {
-      isCut = text.length + part.length > maxFromOctets;
-      if (!isCut) text += part.toString("latin1");
-    }
+    inField?.take(part);
     inLine = lineFeed < 0;
     return to;
   };
@@ -119,7 +136,10 @@ export function createSubmittedHeader(
       return Buffer.concat([finish(rest.length > 0 ? lineEnd : ""), rest]);
     },
     get authorship() {
-      return isOver ? { fields, text, isCut } : undefined;
+      return isOver ? from.result() : undefined;
+    },
+    get sender() {
+      return isOver ? sender.result() : undefined;
     },
     get hasBareCr() {
       return hasBareCr;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readAuthors } from "../../../src/protocol/header/authors.ts";
+import { readAuthors, readSender } from "../../../src/protocol/header/authors.ts";
 import { type Completed, completeMessage, type Injection } from "../../../src/protocol/header/complete.ts";
 import { splitMessage } from "../../../src/protocol/header/fields.ts";
 import { createSubmittedHeader } from "../../../src/protocol/header/submitted.ts";
@@ -107,17 +107,23 @@ const submitted: Row = {
     const results = [[message], source.pieces(message)].map((pieces) => {
       const header = createSubmittedHeader({ date: "Date: d\n", from: "From: f@g\n" });
       const body = Buffer.concat([...pieces.map((piece) => header.take(piece)), header.end()]);
-      const { authorship } = header;
-      assert.ok(authorship);
-      return { body: body.toString("latin1"), authorship, authors: readAuthors(authorship) };
+      const { authorship, sender } = header;
+      assert.ok(authorship && sender);
+      return {
+        body: body.toString("latin1"),
+        authorship,
+        authors: readAuthors(authorship),
+        sender: readSender(sender),
+      };
     });
     assert.deepEqual(results[1], results[0]);
-    const [{ body, authorship, authors } = assert.fail()] = results;
+    const [{ body, authorship, authors, sender } = assert.fail()] = results;
     assert.ok(body.length <= message.length + 22);
     const names = splitMessage(Buffer.from(body, "latin1")).fields.map(({ name }) => name);
     assert.ok(names.includes("date") && names.includes("from"));
     const given = splitMessage(message).fields.filter(({ name }) => name === "from").length;
     if (!message.toString("latin1").includes("From ")) assert.equal(authorship.fields, given);
+    if (sender.kind === "done") assert.ok(sender.value.length <= 1);
     if (authors.kind === "done") for (const address of authors.value) assert.match(address, /^[^\r\n]+@[^\r\n]+$/);
   },
 };
