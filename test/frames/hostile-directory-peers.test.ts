@@ -22,6 +22,7 @@ const asksBadly: readonly Kind[] = [
   (source, stream) => directory.askPlace.encode(stream, { address: anyText(source) }),
   (source, stream) => directory.recipientAnswer.encode(stream, { answer: source.below(256) }),
   (source, stream) => directory.askMailbox.encode(stream, { address: anyAddress(source) }),
+  (_, stream) => directory.forgetMailbox.encode(stream, {}),
   (source, stream) => directory.askPassword.encode(stream, { account: anyText(source), password: source.octets(600) }),
   (_, stream) => directory.saslCancel.encode(stream, {}),
   (source, stream) => directory.askSender.encode(stream, { account: anyText(source), address: anyAddress(source) }),
@@ -244,4 +245,30 @@ test("local hangs up on a directory that asks too much at once", () => {
   assert.equal(socket.isGone, false);
   socket.say(directory.askMailbox.encode(99, { address: "" }));
   assert.equal(socket.isGone, true);
+});
+
+test("local gives the place of a forgotten question away, and looks for so many at once all the same", async () => {
+  const noWorkers = {
+    take: () => assert.fail(),
+    retire: () => {},
+    endRetired: () => {},
+    endPrograms: () => {},
+    close: () => {},
+  };
+  let routed = 0;
+  const route = (): Promise<never> => {
+    routed++;
+    return new Promise(() => {}); // a file system that hangs
+  };
+  const socket = new FakeSocket();
+  serveDirectory(socket, { route, workers: noWorkers, ...site });
+  for (let n = 1; n <= 1_000; n++) {
+    socket.say(directory.askMailbox.encode(n, { address: "a@b" }));
+    if (n <= 900) socket.say(directory.forgetMailbox.encode(n, {}));
+    await turn();
+    if (n === 900) socket.takeSent();
+  }
+  assert.equal(socket.isGone, false);
+  assert.equal(routed, 64);
+  assert.equal(socket.takeSent().length, 100, "those who wait are told that nobody can tell");
 });

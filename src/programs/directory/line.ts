@@ -2,7 +2,7 @@
 export interface Line<Answer> {
   /** `encode` makes the frame for the stream it is asked on. */
   ask(encode: (stream: number) => Buffer): Promise<Answer>;
-  /** The peer's answer; "broken" to what was not asked. */
+  /** The peer's answer; "broken" to what was never asked. One that comes when nobody waits any more is dropped. */
   answer(stream: number, value: Answer): undefined | "broken";
   /** The peer is there. */
   open(send: (frame: Buffer) => void): void;
@@ -17,6 +17,8 @@ export interface LineLimits<Answer> {
   readonly longestMs: number;
   /** The answer when there is none. */
   readonly none: Answer;
+  /** Tells the peer that nobody waits for its answer. Without it a question keeps its place until it is answered. */
+  readonly forget?: (stream: number) => Buffer;
 }
 
 interface Question<Answer> {
@@ -24,11 +26,14 @@ interface Question<Answer> {
   readonly answer: (value: Answer) => void;
 }
 
-export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: LineLimits<Answer>): Line<Answer> {
+export function createLine<Answer>(limits: LineLimits<Answer>): Line<Answer> {
+  const { atOnce, maxWaiting, longestMs, none, forget } = limits;
   const asked = new Map<number, Question<Answer>>();
   const waiting = new Set<Question<Answer>>();
   let send: ((frame: Buffer) => void) | undefined;
   let next = 1;
+  /** Streams from here on were asked on this connection. */
+  let first = 1;
 
   const advance = (): void => {
     for (const question of waiting) {
@@ -39,6 +44,15 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
       asked.set(stream, question);
       send(question.encode(stream));
     }
+  };
+
+  const giveUp = (question: Question<Answer>): void => {
+    waiting.delete(question);
+    const [stream] = [...asked].find(([, one]) => one === question) ?? [];
+    if (stream === undefined || !send || !forget) return;
+    asked.delete(stream);
+    send(forget(stream));
+    advance();
   };
 
   return {
@@ -53,7 +67,7 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
         },
       };
       const clock = setTimeout(() => {
-        waiting.delete(question);
+        giveUp(question);
         resolve(none);
       }, longestMs);
       waiting.add(question);
@@ -62,7 +76,7 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
     },
     answer(stream, value) {
       const question = asked.get(stream);
-      if (!question) return "broken";
+      if (!question) return forget && stream >= first && stream < next ? undefined : "broken";
       asked.delete(stream);
       question.answer(value);
       advance();
@@ -74,6 +88,7 @@ export function createLine<Answer>({ atOnce, maxWaiting, longestMs, none }: Line
     },
     close() {
       send = undefined;
+      first = next;
       for (const question of asked.values()) waiting.add(question);
       asked.clear();
     },

@@ -6,6 +6,7 @@ import {
   cannotTell,
   doesNotExist,
   exists,
+  forgetMailbox,
   grant,
   mailboxAnswer,
   maxMailboxQuestions,
@@ -45,7 +46,10 @@ const longestCheckMs = 25_000;
 /** Asks so many questions at a time; the others wait their turn. */
 export function createLocalLink(): LocalLink {
   let channel: Channel | undefined;
-  const mailboxes = createLine<number>({ atOnce: maxMailboxQuestions, maxWaiting, longestMs, none: cannotTell });
+  const mailboxes = createLine<number>({
+    ...{ atOnce: maxMailboxQuestions, maxWaiting, longestMs, none: cannotTell },
+    forget: (stream) => forgetMailbox.encode(stream, {}),
+  });
   const passwords = createLine<string>({
     ...{ atOnce: maxPasswordQuestions, maxWaiting, longestMs: longestCheckMs, none: "Z" },
   });

@@ -8,6 +8,7 @@ import {
   cannotTell,
   doesNotExist,
   exists,
+  forgetMailbox,
   grant,
   mailboxAnswer,
   maxMailboxQuestions,
@@ -29,6 +30,8 @@ import type { Workers } from "./workers.ts";
 
 /** A worker that has not answered by then is busy with something else, or there is no place for one. */
 const longestMs = 10_000;
+/** So many are looked for at once, those that were forgotten while a file system hung among them. */
+const maxLooking = 64;
 
 export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen"> & {
   /** The site's own program says; "Z" without one. */
@@ -47,11 +50,13 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
     onFrame({ type, stream, payload }) {
       switch (type) {
         case askMailbox.type:
-          return mailboxes(stream, askMailbox.decode(payload));
+          return mailboxes.ask(stream, askMailbox.decode(payload));
+        case forgetMailbox.type:
+          return mailboxes.forget(stream);
         case askPassword.type:
-          return passwords(stream, askPassword.decode(payload));
+          return passwords.ask(stream, askPassword.decode(payload));
         case askPlace.type:
-          return places(stream, askPlace.decode(payload));
+          return places.ask(stream, askPlace.decode(payload));
         case grant.type: {
           const granted = grant.decode(payload);
           return granted ? desk.tickets.grant(granted.ticket, granted.address) : "broken";
@@ -64,22 +69,38 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
   });
 
   /** Questions of one kind, at most so many at once. */
-  const answering = <Fields>(most: number, answer: (fields: Fields, stream: number) => Promise<Buffer>) => {
-    const asked = new Set<number>();
-    return (stream: number, fields: Fields | undefined): undefined | "broken" => {
-      if (!fields || asked.has(stream) || asked.size >= most) return "broken";
-      asked.add(stream);
-      void answer(fields, stream).then((frame) => {
+  const answering = <Fields>(most: number, answer: Answering<Fields>) => {
+    const asked = new Map<number, AbortController>();
+    return {
+      ask(stream: number, fields: Fields | undefined): undefined | "broken" {
+        if (!fields || asked.has(stream) || asked.size >= most) return "broken";
+        const forgotten = new AbortController();
+        asked.set(stream, forgotten);
+        void answer(fields, stream, forgotten.signal).then((frame) => {
+          if (forgotten.signal.aborted) return;
+          asked.delete(stream);
+          channel.send(frame);
+        });
+        return undefined;
+      },
+      /** It may have been answered meanwhile. */
+      forget(stream: number): undefined {
+        asked.get(stream)?.abort();
         asked.delete(stream);
-        channel.send(frame);
-      });
-      return undefined;
+      },
     };
   };
-  const mailboxes = answering<{ readonly address: string }>(maxMailboxQuestions, async ({ address }, stream) => {
-    const answer = desk.isOpen() ? await find(address, desk) : cannotTell;
-    return mailboxAnswer.encode(stream, { answer });
-  });
+  let looking = 0;
+  const mailboxes = answering<{ readonly address: string }>(
+    maxMailboxQuestions,
+    async ({ address }, stream, forgotten) => {
+      if (!desk.isOpen() || looking >= maxLooking) return mailboxAnswer.encode(stream, { answer: cannotTell });
+      looking++;
+      const answer = await find(address, desk, forgotten);
+      looking--;
+      return mailboxAnswer.encode(stream, { answer });
+    },
+  );
   const passwords = answering<{ readonly account: string; readonly password: Uint8Array }>(
     maxPasswordQuestions,
     async ({ account, password }, stream) =>
@@ -91,6 +112,9 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
   return { close: () => channel.close() };
 }
 
+/** `forgotten`: nobody waits for it any more. */
+type Answering<Fields> = (fields: Fields, stream: number, forgotten: AbortSignal) => Promise<Buffer>;
+
 const nowhere = { uid: 0, gid: 0, home: "", folder: "", quota: "" };
 
 const placeFields = (place: Outcome<Place>) =>
@@ -98,19 +122,20 @@ const placeFields = (place: Outcome<Place>) =>
     ? { answer: exists, ...place.value, home: octetsOf(place.value.home), folder: octetsOf(place.value.folder) }
     : { answer: place.kind === "permanent" ? doesNotExist : cannotTell, ...nowhere };
 
-async function find(address: string, desk: DirectoryDesk): Promise<number> {
+async function find(address: string, desk: DirectoryDesk, forgotten: AbortSignal): Promise<number> {
   const routed: Routed = await desk.route(address);
   if (routed.kind !== "done") return routed.kind === "permanent" ? doesNotExist : cannotTell;
   if (!routed.value) return exists; // thrown away, as qmail does
   const { confinement, home, homeKind, dash, extension, lines, quota = "" } = routed.value;
   const { localPart: local } = splitAddress(address);
   const place = { home, homeKind, local, dash, extension, defaultDelivery: lines ?? desk.defaultDelivery(), quota };
-  return await look(desk.workers, confinement, { ...place, fullIsPermanent: desk.fullIsPermanent() ? 1 : 0 });
+  const asked = { ...place, fullIsPermanent: desk.fullIsPermanent() ? 1 : 0 };
+  return forgotten.aborted ? cannotTell : await look(desk.workers, confinement, asked, forgotten);
 }
 
 type Probe = Parameters<typeof probe.encode>[1];
 
-function look(workers: Workers, confinement: Confinement, place: Probe): Promise<number> {
+function look(workers: Workers, confinement: Confinement, place: Probe, forgotten: AbortSignal): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   let forget = (): void => {};
   let hasEnded = false;
@@ -121,6 +146,7 @@ function look(workers: Workers, confinement: Confinement, place: Probe): Promise
     resolve(answer);
   };
   const clock = setTimeout(() => end(cannotTell), longestMs);
+  forgotten.addEventListener("abort", () => end(cannotTell), { once: true });
   workers.take(confinement, (taken) => {
     if (hasEnded) return;
     if (taken.kind !== "done") return end(cannotTell);

@@ -12,6 +12,7 @@ import { defineFrame } from "./layout.ts";
  *   from `authd` alone: askPlace                         ->  placeAnswer
  *
  *   from `directory` to `local`: askMailbox              ->  mailboxAnswer
+ *                                forgetMailbox, nobody waits for it any more  ->  nothing
  *                                askPlace                ->  placeAnswer
  *                                askPassword             ->  passwordAnswer
  *                                grant                   ->  nothing
@@ -81,6 +82,7 @@ export const saslCancel = defineFrame(72, {});
 /** Would a message to this address find a mailbox, and room in it? As a delivery would look for it. */
 export const askMailbox = defineFrame(73, { address: "text" });
 export const mailboxAnswer = defineFrame(74, { answer: "u8" });
+export const forgetMailbox = defineFrame(82, {});
 /** Who shows this ticket within a minute may open the mailbox of that address, once. Whose that is `local` decides. */
 export const grant = defineFrame(75, { ticket: "octets", address: "text" });
 

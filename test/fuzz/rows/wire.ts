@@ -277,6 +277,7 @@ const samples: readonly Sample[] = [
   })),
   sample("saslCancel", directory.saslCancel, none),
   sample("askMailbox", directory.askMailbox, (s) => ({ address: text(s) })),
+  sample("forgetMailbox", directory.forgetMailbox, () => ({})),
   sample("mailboxAnswer", directory.mailboxAnswer, (s) => ({ answer: u8(s) })),
   sample("askPassword", directory.askPassword, (s) => ({ account: text(s), password: s.octets(500) })),
   sample("passwordAnswer", directory.passwordAnswer, (s) => ({ letter: text(s) })),
