@@ -5,9 +5,10 @@ import * as directory from "../../src/protocol/wire/directory.ts";
 import * as login from "../../src/protocol/wire/login.ts";
 import { createDirectoryClient } from "../../src/services/directory-client/directory-client.ts";
 import { Source } from "../fuzz/source.ts";
+import { unlessLong } from "../support/missing.ts";
 import { anyText, FakeSocket, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
 
-const seeds = 40;
+const seeds = unlessLong() ? 40 : 1_000;
 const rounds = 25;
 
 const asksBadly: readonly Kind[] = [

@@ -15,7 +15,7 @@ import { Source } from "../fuzz/source.ts";
 import { unlessLong } from "../support/missing.ts";
 import { anyNumber, anyText, FakeSocket, hostileFrame, type Kind, turn } from "./hostile-frames.ts";
 
-const seeds = unlessLong() ? 40 : 1_000;
+const seeds = unlessLong() ? 40 : 400;
 const rounds = 25;
 const streams = [1, 2, 3];
 const commands = ["STAT\r\n", "RETR 1\r\n", "LIST\r\n", "DELE 1\r\n", "QUIT\r\n", "x".repeat(400), "\n"];
