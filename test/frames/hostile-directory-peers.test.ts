@@ -62,7 +62,7 @@ const logins: Logins = createLogins({
   log: () => {},
   wait: async () => {},
 });
-const desk = { askRecipient: async () => directory.exists, askSender: () => 1, mayRelay: () => false, logins };
+const desk = { askRecipient: async () => directory.exists, askSender: async () => 1, mayRelay: () => false, logins };
 
 const beginFrame = (stream: number, mechanism: string, initial: string | undefined, service = "smtp"): Buffer =>
   directory.saslBegin.encode(stream, {

@@ -48,6 +48,7 @@ runProgram("directory", async (given) => {
   const senders = {
     store: () => accounts.store,
     delimiters: () => settings.extensiondelimiters,
+    hasMailbox: async (address: string) => (await local.askPlace(address)).answer,
     isLocal: (domain: string) => localDomains(settings).get(domainOf(`@${domain}`)) === "locals",
   };
   return done({

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { cannotTell, doesNotExist, exists } from "../../protocol/wire/directory.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { cannotSay, mayNotSend, maySend, maySendAs } from "./senders.ts";
 
@@ -9,6 +10,9 @@ const store = {
   targets: (address: string) => (address === "info@a.test" ? ["joe@a.test", "jim@a.test"] : []),
   sendAs: (account: string) => (account === "joe@a.test" ? ["boss@b.test", "@news.test"] : []),
 } as unknown as AccountStore;
+
+const hasMailbox = async (address: string): Promise<number> =>
+  address === "joe-smith@local.test" ? exists : address === "joe-unknown@local.test" ? cannotTell : doesNotExist;
 
 const rows: readonly (readonly [account: string, address: string, answer: number, why: string])[] = [
   ["joe@a.test", "joe@a.test", maySend, "its own"],
@@ -36,20 +40,25 @@ const rows: readonly (readonly [account: string, address: string, answer: number
   ["jim@a.test", "boss@b.test", mayNotSend, "another's right"],
   ["joe", "joe@local.test", maySend, "an account of the system, in a local domain"],
   ["joe", "joe-x@local.test", maySend, "with an extension"],
+  ["joe", "joe-smith@local.test", mayNotSend, "another user, whose name begins like an extension"],
+  ["joe", "joe-smith-x@local.test", mayNotSend, "and his extension"],
+  ["joe-smith", "joe-smith-x@local.test", maySend, "which is his"],
+  ["joe", "joe-unknown-x@local.test", cannotSay, "whose that is nobody can tell now"],
   ["joe", "joe+x@local.test", mayNotSend, "with a tag, which is not its own there"],
   ["joe", "joe@a.test", mayNotSend, "where its mail does not come"],
   ["joe", "root@local.test", mayNotSend, "another user"],
   ["", "@local.test", mayNotSend, "nobody at all"],
 ];
 for (const [account, address, answer, why] of rows) {
-  test(`<${account}> sends as <${address}>: ${why}`, () => {
+  test(`<${account}> sends as <${address}>: ${why}`, async () => {
     const isLocal = (domain: string): boolean => domain === "local.test";
-    assert.equal(maySendAs(account, address, { store: () => store, isLocal, delimiters: () => "-" }), answer);
+    const options = { store: () => store, isLocal, delimiters: () => "-", hasMailbox };
+    assert.equal(await maySendAs(account, address, options), answer);
   });
 }
 
-test("without the accounts only its own address is known to be right", () => {
-  const options = { store: () => undefined, isLocal: () => false, delimiters: () => "-" };
-  assert.equal(maySendAs("joe@a.test", "joe@a.test", options), maySend);
-  assert.equal(maySendAs("joe@a.test", "info@a.test", options), cannotSay);
+test("without the accounts only its own address is known to be right", async () => {
+  const options = { store: () => undefined, isLocal: () => false, delimiters: () => "-", hasMailbox };
+  assert.equal(await maySendAs("joe@a.test", "joe@a.test", options), maySend);
+  assert.equal(await maySendAs("joe@a.test", "info@a.test", options), cannotSay);
 });

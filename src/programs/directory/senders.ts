@@ -1,6 +1,7 @@
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { domainOf } from "../../protocol/routing/router.ts";
 import { accountDelimiter, nameSplits } from "../../protocol/users/account-names.ts";
+import { cannotTell, doesNotExist } from "../../protocol/wire/directory.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
 
@@ -15,30 +16,30 @@ export interface SendersOptions {
   readonly isLocal: (domain: string) => boolean;
   /** What divides names from extensions. */
   readonly delimiters: () => string;
+  /** Whether an address has a mailbox of its own, as `local` knows it: one of the answers of wire/directory.ts. */
+  readonly hasMailbox: (address: string) => Promise<number>;
 }
 
 /**
  * Whether `account` may send as `address`: its own, with an extension too; an alias that leads to it; what it was given
  * the right to. An account of this system, which has no domain, sends from any local domain.
  */
-export function maySendAs(account: string, address: string, options: SendersOptions): number {
+export async function maySendAs(account: string, address: string, options: SendersOptions): Promise<number> {
   try {
-    return decide(account, address, options);
+    return await decide(account, address, options);
   } catch (error) {
     if (isPassing(error) || isDamage(error)) return cannotSay;
     throw error;
   }
 }
 
-function decide(account: string, address: string, { store, isLocal, delimiters }: SendersOptions): number {
+function decide(account: string, address: string, options: SendersOptions): number | Promise<number> {
+  const { store, delimiters } = options;
   const own = asciiLowerCase(account);
   const sender = asciiLowerCase(address);
   const domain = domainOf(sender);
   const localPart = sender.slice(0, Math.max(0, sender.lastIndexOf("@")));
-  if (!own.includes("@")) {
-    const isOwn = nameSplits(localPart, delimiters()).some(({ name }) => name === own);
-    return isLocal(domain) && isOwn ? maySend : mayNotSend;
-  }
+  if (!own.includes("@")) return userMaySend(own, localPart, domain, options);
   if (sender === own) return maySend;
   const accounts = store();
   if (!accounts) return cannotSay;
@@ -56,4 +57,20 @@ function takerOf(localPart: string, domain: string, delimiters: string, accounts
     if (accounts.targets(taker).length > 0) return undefined;
   }
   return undefined;
+}
+
+/** A user of the system sends as his name, and with an extension where that is no other user's name. */
+async function userMaySend(
+  own: string,
+  localPart: string,
+  domain: string,
+  { isLocal, delimiters, hasMailbox }: SendersOptions,
+): Promise<number> {
+  const names = nameSplits(localPart, delimiters()).map(({ name }) => name);
+  if (!isLocal(domain) || !names.includes(own)) return mayNotSend;
+  for (const longer of names.slice(0, names.indexOf(own))) {
+    const answer = await hasMailbox(`${longer}@${domain}`);
+    if (answer !== doesNotExist) return answer === cannotTell ? cannotSay : mayNotSend;
+  }
+  return maySend;
 }

@@ -23,7 +23,7 @@ import type { Login, Logins } from "./logins.ts";
 
 export interface Desk {
   readonly askRecipient: (address: string) => Promise<number>;
-  readonly askSender: (account: string, address: string) => number;
+  readonly askSender: (account: string, address: string) => Promise<number>;
   readonly logins: Logins;
   /** Absent for those who let nobody relay. */
   readonly mayRelay?: (address: string) => boolean;
@@ -78,23 +78,29 @@ export function serveClient(socket: Socket, desk: Desk): void {
 
   function answerRecipient({ stream, payload }: Frame): undefined | "broken" {
     const question = askRecipient.decode(payload);
-    if (!question || isOpen(stream)) return "broken";
-    const answer = (value: number): void => channel.send(recipientAnswer.encode(stream, { answer: value }));
-    if (isFull()) {
-      answer(cannotTell);
-      return undefined;
-    }
-    asked.add(stream);
-    void desk.askRecipient(question.address).then((value) => {
-      if (asked.delete(stream)) answer(value);
-    });
-    return undefined;
+    return question ? answer(stream, recipientAnswer, () => desk.askRecipient(question.address)) : "broken";
   }
 
   function answerSender({ stream, payload }: Frame): undefined | "broken" {
     const question = askSender.decode(payload);
-    if (!question || isOpen(stream)) return "broken";
-    channel.send(senderAnswer.encode(stream, { answer: desk.askSender(question.account, question.address) }));
+    if (!question) return "broken";
+    return answer(stream, senderAnswer, () => desk.askSender(question.account, question.address));
+  }
+
+  function answer(
+    stream: number,
+    { encode }: typeof recipientAnswer,
+    find: () => Promise<number>,
+  ): undefined | "broken" {
+    if (isOpen(stream)) return "broken";
+    if (isFull()) {
+      channel.send(encode(stream, { answer: cannotTell }));
+      return undefined;
+    }
+    asked.add(stream);
+    void find().then((value) => {
+      if (asked.delete(stream)) channel.send(encode(stream, { answer: value }));
+    });
     return undefined;
   }
 
