@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type Ran, runPostern, temporaryFolder } from "../support/server.ts";
+import { type Ran, readMaildir, runPostern, startServer, temporaryFolder, until } from "../support/server.ts";
 
 let root: string;
 before(() => {
@@ -60,4 +60,18 @@ test("§17.211 inject exits 111 while there is no server, 100 for a field it can
   const unread = await inject([], "From: (\n\n");
   assert.equal(unread.code, 100);
   assert.match(unread.stderr, /^postern inject: fatal: unable to parse this line:\nFrom: \(\n/);
+});
+
+test("sendmail and inject hand in addresses of domains in other letters, by their A-labels", async () => {
+  await using server = await startServer({ control: { mailboxdomains: "localhost:create\nbücher.example:create\n" } });
+  const message = "Subject: x\n\nbody\n";
+  const by = (command: string, args: readonly string[], text: string) =>
+    runPostern([command, "--root", server.root, ...args], text);
+  assert.equal((await by("sendmail", ["-f", "jörg@localhost", "one@bücher.example"], message)).code, 0);
+  assert.equal((await by("inject", [], `To: zwei@Bücher.example\n${message}`)).code, 0);
+  const mailOf = (user: string) => readMaildir(join(server.root, "mail/xn--bcher-kva.example", user, "Maildir"));
+  await until("both", () => ["one", "zwei"].every((user) => mailOf(user).length === 1));
+  assert.match(mailOf("one")[0]?.text ?? "", /^Delivered-To: one@xn--bcher-kva\.example$/m);
+  const header = Buffer.from(mailOf("zwei")[0]?.text ?? "", "latin1").toString("utf8");
+  assert.match(header, /^To: zwei@Bücher\.example$/m);
 });

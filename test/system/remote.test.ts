@@ -132,6 +132,25 @@ test("one message to 300 recipients of one domain goes in a few transactions, ea
   assert.ok(peer.received.length <= 10, `${peer.received.length} transactions`);
 });
 
+test("a server that takes 7 recipients and 2 messages at once gets all of 40, at the first attempt", async () => {
+  await using peer = await startSmtpPeer({ extensions: ["PIPELINING", "LIMITS RCPTMAX=7 MAILMAX=2"] });
+  await using server = await startServer({
+    control: { smtproutes: `:127.0.0.1:${peer.port}\n`, concurrencydestination: "1\n" },
+  });
+  const forwardPaths = Array.from({ length: 40 }, (_, n) => `u${n}@few.test`);
+  await submit(server, forwardPaths);
+  await until("an empty queue", async () => (await waiting(server)).length === 0);
+  assert.deepEqual(peer.received.flatMap((message) => message.forwardPaths).toSorted(), forwardPaths.toSorted());
+  assert.deepEqual(
+    peer.received.map((message) => message.forwardPaths.length),
+    [7, 7, 7, 7, 7, 5],
+  );
+  assert.deepEqual(
+    peer.received.map(({ connection }) => connection),
+    [1, 1, 2, 2, 3, 3],
+  );
+});
+
 test("a destination that hangs does not hold up the others", async () => {
   await using hanging = await startSmtpPeer({ script: { EHLO: hang } });
   await using good = await startSmtpPeer();

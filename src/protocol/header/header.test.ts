@@ -40,6 +40,11 @@ const lists: readonly { row?: string; list: string; out: string; addresses: read
   { list: '"a\\"b"@x.y', out: '"a\\"b"@x.y', addresses: ['a"b@x.y'] },
   { list: "a\\ b@x.y", out: '"a b"@x.y', addresses: ["a b@x.y"] },
   { list: "J\xfcrgen <j@x.y>", out: '"J\xfcrgen" <j@x.y>', addresses: ["j@x.y"] },
+  {
+    list: "j\xc3\xb6rg@b\xc3\xbccher.example, J\xc3\xbcrgen <j@x.y>",
+    out: "j\xc3\xb6rg@b\xc3\xbccher.example, J\xc3\xbcrgen <j@x.y>",
+    addresses: ["j\xc3\xb6rg@b\xc3\xbccher.example", "j@x.y"],
+  },
   { list: "=?utf-8?Q?J=C3=BCrgen?= <j@x.y>", out: "=?utf-8?Q?J=C3=BCrgen?= <j@x.y>", addresses: ["j@x.y"] },
   { list: "joe@x.y <joe@x.y>", out: "joe@x.y <joe@x.y>", addresses: ["joe@x.y"] },
   { list: "<a@x.y> Bee <b@x.y>", out: "<a@x.y>, Bee <b@x.y>", addresses: ["a@x.y", "b@x.y"] },

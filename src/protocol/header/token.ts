@@ -1,3 +1,5 @@
+import { isUtf8Text } from "../utf8.ts";
+
 /**
  * The words of a structured header field (RFC 5322 §3.2). Text is what the word means: quotes and backslashes undone.
  * A comment's is what stood between its parentheses, as it stood.
@@ -135,12 +137,15 @@ function backslashed(text: string, dangerous: string): string {
   return safe;
 }
 
+/** UTF-8 may stand in an atom (RFC 6532 §3.2): a domain must not be quoted. */
 function isPlainAtom(text: string): boolean {
+  let ascii = true;
   for (let at = 0; at < text.length; at++) {
     const octet = text.charCodeAt(at);
-    if (octet <= 32 || octet >= 127 || octet === 0x5c || atomEnds.includes(text.charAt(at))) return false;
+    if (octet > 127) ascii = false;
+    else if (octet <= 32 || octet === 127 || octet === 0x5c || atomEnds.includes(text.charAt(at))) return false;
   }
-  return text.length > 0;
+  return text.length > 0 && (ascii || isUtf8Text(text));
 }
 
 /**
