@@ -3,7 +3,8 @@
  *
  *   node test/crash/kills.ts [--kills 200] [--messages 20000] [--seed N]
  */
-import { readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { descendants, type Server, startServer, until } from "../support/server.ts";
 import { type Crash, type Plan, runPlan } from "./crashes.ts";
@@ -78,9 +79,10 @@ async function killOne(server: Server, program: string, random: () => number, no
   return server;
 }
 
-const standingMs = 300;
-/** In which another worker has done it all. */
-const doneMs = 2_000;
+/** So much the workers are to have before them when `local` dies, and so much is done by others before they go on. */
+const [begunFirst, endedFirst] = [20, 20];
+/** When there is no more mail by then. */
+const longestStandingMs = 5_000;
 const longestRestartMs = 20_000;
 
 /**
@@ -94,16 +96,35 @@ async function killLocal(server: Server, note: (what: string) => void): Promise<
   if (!local || standing.length === 0) return server;
   for (const pid of standing) signal(pid, "SIGSTOP");
   try {
-    await new Promise((resolve) => setTimeout(resolve, standingMs));
+    await orNot("starting", countingFrom(server, "starting"), begunFirst);
     note(behindDeliver);
     signal(local.pid, "SIGKILL");
     const isBack = () => named("deliver").some(({ pid }) => !standing.includes(pid));
     await until("another worker", isBack, longestRestartMs).catch(() => {}); // nobody may have mail by now
-    await new Promise((resolve) => setTimeout(resolve, doneMs));
+    await orNot("end", countingFrom(server, "end"), endedFirst);
   } finally {
     for (const pid of standing) if (commandLine(pid).startsWith("postern: deliver")) signal(pid, "SIGCONT");
   }
   return server;
+}
+
+const orNot = (what: string, count: () => number, wanted: number): Promise<void> =>
+  until(what, () => count() >= wanted, longestStandingMs).catch(() => {});
+
+/** How often the log speaks of an event from now on. */
+function countingFrom(server: Server, event: string): () => number {
+  const path = join(server.root, "log/current");
+  const { size } = statSync(path);
+  return () => {
+    const fd = openSync(path, "r");
+    try {
+      const since = Buffer.alloc(Math.max(0, fstatSync(fd).size - size)); // less: it is another file by now
+      readSync(fd, since, 0, since.length, size);
+      return since.toString("latin1").split(`"event":"${event}"`).length - 1;
+    } finally {
+      closeSync(fd);
+    }
+  };
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
