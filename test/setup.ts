@@ -39,6 +39,7 @@ const wanted: readonly (readonly [string, string])[] = [
   ["ldns-signzone", "ldnsutils"],
   ["fetchmail", "fetchmail"],
   ["mpop", "mpop"],
+  ["checkpw", "checkpw"],
   ["getmail", "getmail6"],
 ];
 

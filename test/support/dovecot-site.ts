@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
+  chownSync,
   copyFileSync,
   existsSync,
   mkdirSync,
@@ -18,7 +19,10 @@ import { makeSelfSigned } from "./self-signed.ts";
 import { type Ran, temporaryFolder, tree, until } from "./server.ts";
 
 const firstUid = 61_401;
-const [dovecotUid, dovenullUid] = [61_301, 61_302];
+const [dovecotUid, dovenullUid, systemUid] = [61_301, 61_302, 61_303];
+/** The user of the system; the home is among what others cannot see. */
+export const systemUser = "sys";
+export const systemHome = "var/lib/sys";
 
 /**
  * A host of its own, as far as files, users and the network go, with Postern on port 25 and 995 and, by the configuration
@@ -35,7 +39,7 @@ export interface DovecotSite extends AsyncDisposable {
   log(): string;
 }
 
-/** Starts it with these control files besides. Needs root. */
+/** Starts it with these control files besides, and one user of the system, with a Maildir. Needs root. */
 export async function startDovecotSite(control: Readonly<Record<string, string>>): Promise<DovecotSite> {
   const root = temporaryFolder();
   writeSite(root, control);
@@ -86,7 +90,8 @@ export async function startDovecotSite(control: Readonly<Record<string, string>>
   return site;
 }
 
-const uidOf = (user: string): number => firstUid + (accountNames as readonly string[]).indexOf(user);
+const uidOf = (user: string): number =>
+  user === systemUser ? systemUid : firstUid + (accountNames as readonly string[]).indexOf(user);
 
 /** What the site changes lies over what the machine has. */
 const begin = [
@@ -127,10 +132,16 @@ function writeSite(root: string, control: Readonly<Record<string, string>>): voi
     ["dovenull", dovenullUid],
     ...accountNames.map((name) => [name, uidOf(name)] as const),
   ] as const;
-  write("etc/passwd", users.map(([name, uid]) => `${name}:x:${uid}:${uid}::/nonexistent:/bin/sh\n`).join(""));
+  const line = (name: string, uid: number, home: string): string => `${name}:x:${uid}:${uid}::${home}:/bin/sh\n`;
+  const passwd = users.map(([name, uid]) => line(name, uid, "/nonexistent"));
+  write("etc/passwd", passwd.join("") + line(systemUser, systemUid, `/${systemHome}`));
   write("etc/group", users.map(([name, gid]) => `${name}:x:${gid}:\n`).join(""));
   for (const folder of ["usr/bin", "var/lib/dovecot", "var/log", "run", "etc/dovecot"]) {
     mkdirSync(join(root, folder), { recursive: true });
+  }
+  for (const folder of ["", "Maildir", "Maildir/new", "Maildir/cur", "Maildir/tmp"]) {
+    mkdirSync(join(root, systemHome, folder), { recursive: true, mode: 0o700 });
+    chownSync(join(root, systemHome, folder), systemUid, systemUid);
   }
   for (const name of ["postern", "postern-checkpassword"]) {
     symlinkSync(join(tree, "bin", name), join(root, "usr/bin", name));

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chownSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type DovecotSite, startDovecotSite } from "../support/dovecot-site.ts";
+import { type DovecotSite, startDovecotSite, systemHome, systemUser } from "../support/dovecot-site.ts";
 import { unlessRoot, without } from "../support/missing.ts";
 import { until } from "../support/server.ts";
 
@@ -15,7 +15,7 @@ let appPasswords: Readonly<Record<string, string>> = {};
 
 before(async () => {
   if (skip) return;
-  site = await startDovecotSite({});
+  site = await startDovecotSite({ loginfailuresperaddress: "3\n", checkpassword: "/usr/bin/checkpw\n" });
   const commands: readonly (readonly [args: readonly string[], input?: string])[] = [
     [["domain", "add", "example.org"]],
     [["user", "add", joe], "secret\n"],
@@ -121,6 +121,46 @@ test("only root and the group postern-auth may ask", { skip }, async () => {
   assert.equal((await site.run("sh", ["-c", script2])).code, 0);
 });
 
+/** As Dovecot would start it, or tcpserver: the input on descriptor 3, and what the program says. */
+const check = (input: string, command: string, environment = "") =>
+  site.run("sh", ["-c", `printf '${input}' | env ${environment} /usr/bin/postern-checkpassword ${command} 3<&0`]);
+
+const exits: readonly (readonly [name: string, input: string, environment: string, code: number])[] = [
+  ["the right password", `${joe}\\0secret\\0Y1\\0`, "ORIG_UID=0", 0],
+  ["a wrong one", `${joe}\\0Secret\\0\\0`, "", 1],
+  ["no password", `${joe}\\0\\0\\0`, "", 1],
+  ["a name that does not end", joe, "", 2],
+  ["an account that Dovecot looks for", `${joe}\\0\\0\\0`, "AUTHORIZED=1 ORIG_UID=0", 0],
+  ["an account Dovecot does not find", "ann@example.org\\0\\0\\0", "AUTHORIZED=1", 3],
+  ["a password with Dovecot's AUTHORIZED", `${joe}\\0Secret\\0\\0`, "AUTHORIZED=1", 1],
+  ["a server that is not there", `${joe}\\0secret\\0\\0`, "POSTERN_ROOT=/nowhere", 111],
+];
+for (const [name, input, environment, code] of exits) {
+  test(`postern-checkpassword exits ${code} for ${name}`, { skip }, async () => {
+    const ran = await check(input, "/bin/true", environment);
+    assert.equal(ran.code, code, ran.stderr);
+  });
+}
+
+test("started by root, postern-checkpassword becomes the mailbox's user, in its home", { skip }, async () => {
+  const user = "home@example.org";
+  await postern(["user", "add", user], "secret\n");
+  await deliver(user, "a home");
+  const ran = await check(`${user}\\0secret\\0\\0`, "sh -c 'id -u; id -G; pwd; echo $USER $HOME; ls /proc/self/fd'");
+  const mail = site.uidOf("postern-mail");
+  const home = "/var/lib/postern/mail/example.org/home";
+  // Beside the three it was given, ls has its own.
+  assert.deepEqual(ran.stdout.split("\n"), [`${mail}`, `${mail}`, home, `${user} ${home}`, "0", "1", "2", "3", ""]);
+});
+
+test("who guesses through Dovecot is shut out by the address that Dovecot names", { skip }, async () => {
+  const from = (address: string, password: string) =>
+    check(`${joe}\\0${password}\\0\\0`, "/bin/true", `ORIG_UID=0 TCPREMOTEIP=${address}`);
+  for (let times = 0; times < 3; times++) assert.equal((await from("192.0.2.1", "wrong")).code, 1);
+  assert.equal((await from("192.0.2.1", "secret")).code, 111, "not even looked at");
+  assert.equal((await from("198.51.100.1", "secret")).code, 0);
+});
+
 test("doveadm finds an account without its password, and nobody else", { skip }, async () => {
   const found = await site.run("doveadm", ["user", joe]);
   assert.match(found.stdout, new RegExp(`uid\\t${site.uidOf("postern-mail")}\\n`));
@@ -161,6 +201,28 @@ test("IMAP reads what Postern delivers; flags change file names, and POP3 knows 
   assert.deepEqual(await uidl(), before);
   assert.equal((before as string[]).length, 1);
   assert.ok(String(before).endsWith(` ${name.slice(0, name.indexOf(":"))}`), "the unique-id is the name");
+});
+
+test("a user of the system logs in by a checkpassword of Debian's, and has the Maildir of the home", {
+  skip: skip || without("checkpw"),
+}, async () => {
+  const home = join(site.root, systemHome);
+  const file = join(home, "Maildir/.password");
+  writeFileSync(file, "old secret\n", { mode: 0o600 });
+  chownSync(file, site.uidOf(systemUser), site.uidOf(systemUser));
+  assert.equal(await send(`${systemUser}@mail.example.org`, "to the system"), 250);
+  await until("the delivery", () => readdirSync(join(home, "Maildir/new")).length === 1);
+  const subject = 'c.select(); result = c.fetch("1", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1][0][1].decode()';
+  assert.match(String(await imap(systemUser, "old secret", subject)), /^Subject: to the system\r\n/);
+  assert.equal(statSync(join(home, "Maildir/dovecot-uidlist")).uid, site.uidOf(systemUser));
+  await assert.rejects(imap(systemUser, "new secret", ""), /AUTHENTICATIONFAILED/);
+  const pop = (password: string) =>
+    python(
+      `p = poplib.POP3_SSL("127.0.0.1", 995, context=tls); p.user("${systemUser}")\n` +
+        `try: result = p.pass_("${password}").decode() and p.stat()[0]\nexcept poplib.error_proto as e: result = str(e)`,
+    );
+  assert.equal(await pop("old secret"), 1);
+  assert.match(String(await pop("new secret")), /\[AUTH\]/);
 });
 
 test("what POP3 deletes is gone in IMAP, and the other way round", { skip }, async () => {
