@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { programs } from "../crash/kills.ts";
@@ -132,3 +135,36 @@ for (const { fault, says, leaves } of rows) {
     assert.equal(await play(), ok, "and then all is well again");
   });
 }
+
+test("pop3d out of descriptors: who is in goes on, nobody dies, all is well when there are some again", {
+  skip: skip || without("prlimit"),
+}, async () => {
+  fill();
+  await opened();
+  fill();
+  const talk = await Talk.open(port);
+  talk.send("USER joe@mail.test\r\nPASS secret\r\n");
+  for (const expected of ["+OK localhost ready", "+OK ", "+OK "]) assert.equal(await talk.line(), expected);
+  const [pid = 0] = programs(server).flatMap((each) => (each.name === "pop3d" ? [each.pid] : []));
+  const allow = (files: number): void => {
+    execFileSync("prlimit", ["--pid", String(pid), `--nofile=${files}:`]);
+  };
+  allow(readdirSync(`/proc/${pid}/fd`).length + 5);
+  const crowd = Array.from({ length: 40 }, () => connect(port, "127.0.0.1").on("error", () => {}));
+  await Promise.all(crowd.map((socket) => once(socket, "connect")));
+  talk.send("STAT\r\nDELE 1\r\nQUIT\r\n");
+  const total = 2 * small.length + large.length;
+  for (const expected of [`+OK 3 ${total}`, "+OK ", "+OK ", undefined]) assert.equal(await talk.line(), expected);
+  talk.close();
+  for (const socket of crowd) socket.destroy();
+  allow(1_024);
+  await until("service again", async () => {
+    fill();
+    return (await play()) === ok;
+  });
+  assert.equal(there(), "cur/3.kept");
+  assert.deepEqual(
+    (await server.status()).filter(({ name, restarts }) => name === "pop3d" && restarts > 0),
+    [],
+  );
+});
