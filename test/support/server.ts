@@ -166,7 +166,7 @@ export async function startServer(options: ServerOptions = {}): Promise<Server> 
 /** The greeting on the SMTP port is the only proof that it serves. */
 async function serving(server: Server): Promise<void> {
   const { greeting } = await import("./smtp-client.ts");
-  for (const deadline = Date.now() + 30_000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 120_000; Date.now() < deadline; ) {
     if (server.process.exitCode !== null) break;
     if ((await greeting(server.smtpPort))?.startsWith("220")) return;
   }

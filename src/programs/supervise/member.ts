@@ -33,7 +33,8 @@ export interface Death {
   readonly misconfigured: boolean;
 }
 
-const helloTimeoutMs = 30_000;
+/** A machine that is much too busy is no reason to kill what is about to start: it would never get there. */
+const helloTimeoutMs = 120_000;
 const lastWordsTimeoutMs = 500;
 /** A program that takes none of what it is sent would hold a descriptor of ours for each restart of its peers. */
 const maxInTransit = 64;
