@@ -22,6 +22,14 @@ const folders: readonly { folder: string; control: Readonly<Record<string, strin
   { folder: "lmtp", control: limitsControl, options: { service: "lmtp" } },
   { folder: "recipients", control: { ...limitsControl, maxunknownrecipients: "5", unknownrecipientdelay: "0" } },
   { folder: "vrfy", control: { ...limitsControl, vrfy: "1", maxunknownrecipients: "5", unknownrecipientdelay: "0" } },
+  {
+    folder: "rates",
+    control: {
+      ...limitsControl,
+      ...{ badrcptto: "unwanted@localhost", maxmessagesperaddress: "2", maxrecipientsperaddress: "3" },
+    },
+  },
+  { folder: "denied", control: { ...plainControl, smtprules: ":deny" } },
   { folder: "submission", control: limitsControl, options: { service: "submission", certificates } },
   { folder: "tls", control: limitsControl, options: { certificates } },
 ];

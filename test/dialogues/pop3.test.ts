@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
+import { readSettings } from "../../src/protocol/control/parse.ts";
 import { makeSelfSigned } from "../../src/services/tls/self-signed.ts";
 import { title } from "../support/title.ts";
 import { playDialogue } from "./player.ts";
@@ -82,6 +83,44 @@ test("a client that is silent for too long is told so before the login, and cut 
     assert.equal(readdirSync(join(stage.maildir, "new")).length, 1);
     talk.close();
   }
+});
+
+test("when pop3d stops, a client before its login is told so, and one within has deleted nothing", async () => {
+  await using stage = await openPop3Stage({ messages });
+  const early = await Talk.open(stage.port);
+  const late = await Talk.open(stage.port);
+  late.send("USER joe@localhost\r\nPASS secret\r\nDELE 1\r\n");
+  assert.equal(await early.line(), "+OK localhost ready");
+  for (const expected of ["+OK localhost ready", "+OK ", "+OK ", "+OK "]) assert.equal(await late.line(), expected);
+  const stopped = stage.service.stop();
+  assert.equal(await early.line(), "-ERR [SYS/TEMP] the server is being stopped");
+  assert.equal(await late.line(), undefined);
+  for (const talk of [early, late]) talk.close();
+  await stopped;
+  assert.equal(readdirSync(join(stage.maildir, "new")).length, 1);
+});
+
+test("beyond maxconnectionsperaddress a client is told to come later, and those who are in go on", async () => {
+  await using stage = await openPop3Stage({ messages, control: { maxconnectionsperaddress: "2" } });
+  const talks = [await Talk.open(stage.port), await Talk.open(stage.port), await Talk.open(stage.port)];
+  const [first, , third] = talks;
+  assert.equal(await third?.line(), "-ERR [SYS/TEMP] too many connections, try again later");
+  assert.equal(await third?.line(), undefined);
+  first?.send("NOOP\r\n");
+  assert.deepEqual([await first?.line(), await first?.line()], ["+OK localhost ready", "+OK "]);
+  for (const talk of talks) talk.close();
+});
+
+test("STLS without a certificate any more is refused, and the session goes on in the clear", async () => {
+  await using stage = await openPop3Stage({ messages, certificates });
+  const talk = await Talk.open(stage.port);
+  await talk.line();
+  const settings = readSettings(new Map([["me", "localhost"]]));
+  assert.ok(settings.kind === "done" && stage.service.reload(settings.value, []).kind === "done");
+  talk.send("STLS\r\nNOOP\r\n");
+  const replies = [await talk.line(), await talk.line()];
+  talk.close();
+  assert.deepEqual(replies, ["-ERR STLS is not offered here, or not any more", "+OK "]);
 });
 
 test("a client that does not read is not read for", async () => {
