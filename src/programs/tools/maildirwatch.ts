@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import { splitAtBlanks } from "../../protocol/blanks.ts";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { fieldValue, splitMessage } from "../../protocol/header/fields.ts";
 import { temporary } from "../../protocol/outcome.ts";
@@ -43,7 +44,7 @@ function summary(path: string): string {
   const { fields } = splitMessage(readHead(path, maxHeadOctets));
   const shownField = (wanted: string): string => {
     const field = fields.find(({ name }) => name === wanted);
-    const words = field ? fieldValue(field).split(/\s/).filter(Boolean).join(" ") : "";
+    const words = field ? splitAtBlanks(fieldValue(field)).join(" ") : "";
     return words.replace(/[^ -~]/g, "_").slice(0, 70);
   };
   return `\nFROM ${shownField("from")}\nSUBJ ${shownField("subject")}\n`;

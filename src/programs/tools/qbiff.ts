@@ -1,4 +1,5 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync, writeSync } from "node:fs";
+import { splitAtBlanks } from "../../protocol/blanks.ts";
 import { fieldValue, splitMessage } from "../../protocol/header/fields.ts";
 import { readMessage } from "../../services/injection/read-message.ts";
 import { type Call, exitDone, octets } from "./tool.ts";
@@ -24,7 +25,7 @@ export function summaryOf(message: Buffer): string {
   const { fields, body } = splitMessage(message);
   const subject = fields.find(({ name }) => name === "subject");
   const start = body?.toString("latin1", 0, maxTextOctets * 4) ?? "";
-  const words = `${subject ? fieldValue(subject) : ""} ${start}`.split(/\s/).filter(Boolean);
+  const words = splitAtBlanks(`${subject ? fieldValue(subject) : ""} ${start}`);
   return printable(words.join(" ")).slice(0, maxTextOctets);
 }
 

@@ -14,6 +14,7 @@ const lists: readonly { list: string; recipients: readonly string[] }[] = [
   { list: "\\joe, |vacation joe", recipients: ["mailbox joe", "program vacation joe"] },
   { list: '"|/bin/x -a \\"b, c\\"", \'d\'', recipients: ['program /bin/x -a "b, c"', "address 'd'"] },
   { list: "/var/mail/joe, :include:/etc/list", recipients: ["file /var/mail/joe", "include /etc/list"] },
+  { list: " \\voil\xc3\xa0, b", recipients: ["mailbox voil\xc3\xa0", "address b"] },
   { list: '"a b"@c', recipients: ["address a b@c"] },
   { list: "<>", recipients: [] },
 ];

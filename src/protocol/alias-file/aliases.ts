@@ -1,4 +1,5 @@
 import { asciiLowerCase } from "../address.ts";
+import { trimBlanks } from "../blanks.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
 import type { Command, ForwardTable } from "./forward-table.ts";
 import { parseRecipients, type Recipient } from "./recipients.ts";
@@ -54,7 +55,7 @@ interface Line {
 function logicalLines(text: string): readonly Line[] {
   const lines: { number: number; parts: string[] }[] = [];
   for (const [at, line] of text.split("\n").entries()) {
-    if (line.trim() === "" || line.startsWith("#")) continue;
+    if (trimBlanks(line) === "" || line.startsWith("#")) continue;
     const isContinuation = line.startsWith(" ") || line.startsWith("\t");
     const last = lines.at(-1);
     if (isContinuation && last) last.parts.push(line);
@@ -76,4 +77,4 @@ function endOfName(line: string): number {
 }
 
 const nameOf = (text: string): string =>
-  asciiLowerCase(text.trim().replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")).replace(/\0/g, "");
+  asciiLowerCase(trimBlanks(text).replace(/^"|"$/g, "").replace(/\\(.)/g, "$1")).replace(/\0/g, "");

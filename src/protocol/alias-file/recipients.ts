@@ -1,3 +1,4 @@
+import { trimBlanks } from "../blanks.ts";
 import { createCompleter } from "../header/address-list.ts";
 import { tokenize } from "../header/token.ts";
 import { done, type Outcome, permanent } from "../outcome.ts";
@@ -36,7 +37,7 @@ function readItem(item: string): readonly Recipient[] | undefined {
   const plain = unquoted(item);
   const special = specialKind(plain);
   if (special) {
-    const text = plain.slice(special.length).trim();
+    const text = trimBlanks(plain.slice(special.length));
     return text === "" ? undefined : [{ kind: special.kind, text }];
   }
   const tokens = tokenize(item);
@@ -70,7 +71,7 @@ function splitList(list: string): readonly string[] {
   let isQuoted = false;
   let depth = 0;
   const end = (at: number): void => {
-    const item = list.slice(from, at).trim();
+    const item = trimBlanks(list.slice(from, at));
     if (item !== "" && !item.startsWith("#")) items.push(item);
     from = at + 1;
   };
@@ -84,7 +85,7 @@ function splitList(list: string): readonly string[] {
     else if (character === "\n" || (character === "," && depth === 0 && !isComment(list, from))) {
       depth = 0;
       end(at);
-    } else if (character === "#" && list.slice(from, at).trim() === "") {
+    } else if (character === "#" && trimBlanks(list.slice(from, at)) === "") {
       const lineEnd = list.indexOf("\n", at);
       at = (lineEnd < 0 ? list.length : lineEnd) - 1;
     }

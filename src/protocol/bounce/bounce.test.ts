@@ -201,13 +201,14 @@ test("composeDsn() leaves out an ENVID and an ORCPT that are none, and shows one
 
 test("composeDsn() writes UTF-8 where it is, and only there, when the message needed SMTPUTF8", () => {
   const utf8 = Buffer.from("jürgen@düren.example").toString("latin1");
+  const text = Buffer.from("et voilà: non").toString("latin1"); // with an octet 160, which is no blank
   const recipients = [
-    { forwardPath: utf8, status: "1.1", text: `no ${utf8}` },
+    { forwardPath: utf8, status: "1.1", text: `${text} ${utf8}` },
     { forwardPath: "\xe4@d", status: "1.1", text: "\xff" },
   ] as const;
   const mime = { boundary: "=_b", messageId: "m@h", eightBit: false, utf8: true };
   const { prefix } = composeDsn({ ...notice, recipients, headerOnlyOver: 0 }, mime);
-  assert.ok(prefix.includes(`Diagnostic-Code: x-postern; no ${utf8}\n`));
+  assert.ok(prefix.includes(`Diagnostic-Code: x-postern; ${text} ${utf8}\n`));
   assert.match(prefix, /Final-Recipient: utf-8; j\xc3\xbcrgen@d\xc3\xbcren\.example\n/);
   assert.match(prefix, /Final-Recipient: rfc822; "\?"@d\n/);
   assert.match(prefix, /\nContent-Type: message\/global-headers\nContent-Transfer-Encoding: 8bit\n\nReturn-Path/);

@@ -1,3 +1,4 @@
+import { splitAtBlanks } from "../blanks.ts";
 import { formatDate } from "../date.ts";
 import { decodeXtext } from "../smtp/xtext.ts";
 import {
@@ -109,8 +110,7 @@ function originalRecipient({ originalRecipient = "" }: NoticeRecipient, show: Sh
 const maxDiagnosticOctets = 900;
 
 function oneLine(text: string, show: Show): string {
-  const words = show(withoutControls(text).slice(0, maxDiagnosticOctets)).split(/[\s]/);
-  return words.filter((word) => word !== "").join(" ");
+  return splitAtBlanks(show(withoutControls(text).slice(0, maxDiagnosticOctets))).join(" ");
 }
 
 const asciiOnly = (text: string): string => text.replace(/[\x80-\xff]/g, "?");

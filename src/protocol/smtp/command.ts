@@ -1,4 +1,5 @@
 import { isPrintable, type Path, scanPath } from "../address.ts";
+import { trimBlanks } from "../blanks.ts";
 import { isAscii } from "../utf8.ts";
 import { type Auth, parseAuth } from "./auth.ts";
 import {
@@ -44,7 +45,7 @@ export function parseCommand(line: string): Command {
   const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
   const parse = parsers.get(verb);
   if (!parse) return wrong("500 5.5.1 command not recognised");
-  return parse(space < 0 ? "" : line.slice(space + 1).trim());
+  return parse(space < 0 ? "" : trimBlanks(line.slice(space + 1)));
 }
 
 const wrong = (reply: string): Command => ({ verb: "wrong", reply });
