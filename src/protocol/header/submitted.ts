@@ -43,8 +43,9 @@ function createCollector() {
   return {
     begin: () => void fields++,
     take(part: Buffer): void {
-      isCut ||= text.length + part.length > maxFromOctets;
-      if (!isCut) text += part.toString("latin1");
+      const room = maxFromOctets - text.length;
+      isCut ||= part.length > room;
+      text += part.toString("latin1", 0, room);
     },
     result: (): Authorship => ({ fields, text, isCut }),
   };
