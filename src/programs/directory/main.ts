@@ -43,8 +43,14 @@ runProgram("directory", async (given) => {
     log: given.log,
     wait: sleep,
   });
-  /** A user of the system is known by the bare name. */
-  const mailboxOf = (account: string): string => (account.includes("@") ? account : `${account}@${settings.me}`);
+  /**
+   * Where mail for the account would go here, as `local` is asked; "", nobody's, when it goes elsewhere: a namesake's
+   * mailbox is not its own. A user of the system is known by the bare name.
+   */
+  const mailboxOf = (account: string): string => {
+    const { channel, address } = router.route(account.includes("@") ? account : `${account}@${settings.me}`);
+    return channel === "local" ? address : "";
+  };
   const senders = {
     store: () => accounts.store,
     delimiters: () => settings.extensiondelimiters,

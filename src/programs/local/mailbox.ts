@@ -27,7 +27,7 @@ export interface Place extends Mailbox {
  * alias, or nobody's: those have no mailbox. `maildir` is where users have theirs, from their home.
  */
 export function placeOf(address: string, routed: Routed, maildir: string): Outcome<Place> {
-  if (routed.kind !== "done") return routed;
+  if (routed.kind !== "done") return routed.kind === "permanent" ? noMailbox : routed;
   const route = routed.value;
   if (!route || route.homeKind === homeOfNobody) return noMailbox;
   const isToBeFound = route.homeKind === homeBelow || route.homeKind === homeMade;
