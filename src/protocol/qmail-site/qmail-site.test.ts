@@ -59,12 +59,25 @@ test("missingControlNotes() warns of the open relay that a missing rcpthosts was
   );
 });
 
-const ann = { name: "ann", home: "/d/ann", hash: "$1$x", quota: "NOQUOTA", clear: "secret" };
-const bob = { name: "bob", home: "/d/bob", hash: "$6$x", quota: "1000S", clear: "" };
+const ann = { name: "ann", home: "/d/ann", hash: "$1$x", quota: "NOQUOTA", clear: "secret", forbids: [] };
+const bob = { name: "bob", home: "/d/bob", hash: "$6$x", quota: "1000S", clear: "", forbids: [] };
 test("parseVpasswd() takes accounts with and without a clear password", () => {
   const text = "ann:$1$x:1:0:Ann:/d/ann:NOQUOTA:secret\nbob:$6$x:1:0:Bob:/d/bob:1000S\n";
   assert.deepEqual(parseVpasswd(text), { kind: "done", value: [ann, bob] });
 });
+for (const [bits, forbids] of [
+  ["0", []],
+  ["1", []],
+  ["2", ["POP3"]],
+  ["2058", ["POP3", "IMAP", "SMTP"]],
+  ["4294967295", ["POP3", "IMAP", "SMTP"]],
+  ["x", []],
+] as const) {
+  test(`parseVpasswd() reads what the flags ${bits} keep an account from`, () => {
+    const read = parseVpasswd(`ann:$1$x:1:${bits}:Ann:/d/ann:NOQUOTA:secret\n`);
+    assert.deepEqual(read, { kind: "done", value: [{ ...ann, forbids }] });
+  });
+}
 for (const line of ["ann", "ann:x:1:0:Ann:relative:q", ":x:1:0:Ann:/d:q", "a/b:x:1:0:Ann:/d:q", "a b:x:1:0::/d:q"]) {
   test(`parseVpasswd() refuses ${line}`, () => assert.equal(parseVpasswd(`${line}\n`).kind, "temporary"));
 }

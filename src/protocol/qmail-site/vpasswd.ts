@@ -11,9 +11,16 @@ export interface VirtualAccount {
   readonly quota: string;
   /** The password itself, where vpopmail keeps it; else "". */
   readonly clear: string;
+  /** What vpopmail keeps the account from. */
+  readonly forbids: readonly Service[];
 }
 
-/** Reads the lines of `vpasswd`: name, password, uid, gid, gecos, home, quota, maybe the clear password. */
+export type Service = keyof typeof flags;
+/** Bits of the field that a passwd has its group in, as vpopmail's vmoduser sets them. */
+const flags = { POP3: 0x02, IMAP: 0x08, SMTP: 0x800 } as const;
+const services: readonly Service[] = ["POP3", "IMAP", "SMTP"];
+
+/** Reads the lines of `vpasswd`: name, password, uid, flags, gecos, home, quota, maybe the clear password. */
 export function parseVpasswd(text: string): Outcome<readonly VirtualAccount[]> {
   const accounts: VirtualAccount[] = [];
   for (const [at, line] of text.split("\n").entries()) {
@@ -46,11 +53,12 @@ function withoutEnd(text: string): string {
 }
 
 function accountOf(line: string): VirtualAccount | undefined {
-  const [name = "", hash = "", , , , home = "", ...more] = line.split(":");
+  const [name = "", hash = "", , bits = "", , home = "", ...more] = line.split(":");
   if (!/^[^\s:/\0]{1,64}$/.test(name) || !home.startsWith("/") || home.includes("\0") || more.length === 0)
     return undefined;
   const [quota = "", clear = ""] = more;
-  return { name, home, hash, quota, clear };
+  const forbids = services.filter((service) => (Number(bits) & flags[service]) !== 0);
+  return { name, home, hash, quota, clear, forbids };
 }
 
 /**

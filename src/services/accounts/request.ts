@@ -37,7 +37,13 @@ export type AccountsRequest =
     }
   | {
       readonly action: "user import";
-      readonly users: readonly { readonly address: string; readonly credential: Credential; readonly quota: string }[];
+      readonly users: readonly {
+        readonly address: string;
+        readonly credential: Credential;
+        readonly quota: string;
+        /** Of "POP3", "IMAP" and "SMTP" what it was kept from; from all of them, it is disabled. */
+        readonly forbids?: readonly string[];
+      }[];
     }
   /** Of a list: "" for all, or a domain. */
   | { readonly action: "user list" | "user show" | "user remove"; readonly address: string }

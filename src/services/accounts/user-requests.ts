@@ -124,27 +124,37 @@ async function secretsOf(credential: Credential): Promise<Outcome<Secrets>> {
   });
 }
 
+/** POP3, IMAP and SMTP. */
+const allServices = 3;
+
 type Imported = Extract<AccountsRequest, { readonly action: "user import" }>["users"][number];
 
 /** Takes those it can; says of each other why not. Domains that are not there only log in: their mail goes on as before. */
 async function importUsers(store: AccountStore, users: readonly Imported[]): Promise<Outcome<AccountsAnswer>> {
   const lines: string[] = [];
   let added = 0;
-  for (const { address, credential, quota } of users) {
-    const outcome = await importUser(store, address, credential, quota);
+  for (const imported of users) {
+    const outcome = await importUser(store, imported);
     if (outcome.kind === "done") added++;
-    else lines.push(`${address}: not taken: ${outcome.text}`);
+    lines.push(...wordsOn(imported, outcome));
   }
   return said(...lines, `${added} of ${users.length} users taken`);
 }
 
+function wordsOn({ address, forbids = [] }: Imported, outcome: Outcome<AccountsAnswer>): readonly string[] {
+  if (outcome.kind !== "done") return [`${address}: not taken: ${outcome.text}`];
+  if (forbids.length === 0) return [];
+  const isShut = forbids.length === allServices;
+  return [
+    `${address}: ${isShut ? "disabled, as it was" : `it was kept from ${forbids.join(" and ")}, and is no more`}`,
+  ];
+}
+
 async function importUser(
   store: AccountStore,
-  text: string,
-  credential: Credential,
-  quota: string,
+  { address, credential, quota, forbids = [] }: Imported,
 ): Promise<Outcome<AccountsAnswer>> {
-  const named = addressName(text);
+  const named = addressName(address);
   if (named.kind !== "done") return named;
   const domain = domainOf(named.value);
   const secrets = await secretsOf(credential);
@@ -154,7 +164,7 @@ async function importUser(
   if (free.kind !== "done") return free;
   const { octets = 0, messages = 0 } = parseQuota(quota) ?? {};
   const user = { ...fresh, ...secrets.value, address: named.value, quotaOctets: octets, quotaMessages: messages };
-  return change(store, user, {}, "added");
+  return change(store, user, { enabled: forbids.length < allServices }, "added");
 }
 
 const rowOf = (store: AccountStore, user: User): AccountsAnswer["rows"][number] => ({

@@ -18,10 +18,11 @@ export function importedUsers(
   if (domains.kind !== "done") return domains;
   return done(
     domains.value.flatMap(({ name: domain, accounts }) =>
-      accounts.map(({ name, hash, quota, clear }) => ({
+      accounts.map(({ name, hash, quota, clear, forbids }) => ({
         address: `${name}@${domain}`,
         credential: clear === "" ? { hash } : { password: clear, keep },
         quota,
+        forbids,
       })),
     ),
   );
