@@ -131,7 +131,8 @@ const exits: readonly (readonly [name: string, input: string, environment: strin
   ["no password", `${joe}\\0\\0\\0`, "", 1],
   ["a name that does not end", joe, "", 2],
   ["an account that Dovecot looks for", `${joe}\\0\\0\\0`, "AUTHORIZED=1 ORIG_UID=0", 0],
-  ["an account Dovecot does not find", "ann@example.org\\0\\0\\0", "AUTHORIZED=1", 3],
+  ["an account Dovecot does not find", "ann@example.org\\0\\0\\0", "AUTHORIZED=1 ORIG_UID=0", 3],
+  ["no password and AUTHORIZED, from somebody else", `${joe}\\0\\0\\0`, "AUTHORIZED=1", 1],
   ["a password with Dovecot's AUTHORIZED", `${joe}\\0Secret\\0\\0`, "AUTHORIZED=1", 1],
   ["a server that is not there", `${joe}\\0secret\\0\\0`, "POSTERN_ROOT=/nowhere", 111],
 ];

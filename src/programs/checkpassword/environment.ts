@@ -17,7 +17,7 @@ export function environmentFor({ name, uid, gid, home, maildir, quota }: Account
     ...quotaRule(quota),
   };
   const extra = [before.EXTRA ?? "", ...Object.keys(forDovecot)].filter((each) => each !== "").join(" ");
-  const found = before.AUTHORIZED === undefined ? {} : { AUTHORIZED: "2" };
+  const found = before.AUTHORIZED === "1" ? { AUTHORIZED: "2" } : {};
   return { ...before, ...forDovecot, ...found, USER: name, HOME: home, SHELL: "/bin/sh", EXTRA: extra };
 }
 

@@ -26,8 +26,10 @@ async function check(): Promise<number> {
   const input = parseCheckpasswordInput(readInput() ?? Buffer.alloc(0));
   if (!input || command.length === 0) return fail(exitMisused, usage);
   const { account, password } = input;
-  // Dovecot looks for an account without a password of its, to deliver or to look after the mailbox.
-  const isSearch = process.env.AUTHORIZED !== undefined && password.length === 0;
+  const { AUTHORIZED, ORIG_UID } = process.env;
+  // Dovecot looks for an account without a password of its, to deliver or to look after the mailbox. It sets both: others,
+  // who start something as that user, are not to do so for an empty password.
+  const isSearch = AUTHORIZED === "1" && ORIG_UID !== undefined && password.length === 0;
   if (!isSearch && password.length === 0) return exitWrong;
   const { TCPREMOTEIP: remote = "" } = process.env;
   const address = parseIp(remote) ? remote : "";
@@ -36,7 +38,7 @@ async function check(): Promise<number> {
   if (asked.kind === "permanent") return isSearch ? exitNobody : exitWrong;
   if (asked.kind !== "done") return fail(exitTryAgain, `postern-checkpassword: ${asked.text}\n`);
   // Dovecot, which tells us who it is, becomes the user itself; so does whoever is not root anyway.
-  const isToBecome = process.getuid?.() === 0 && process.env.ORIG_UID === undefined && isSystemLayout(layout);
+  const isToBecome = process.getuid?.() === 0 && ORIG_UID === undefined && isSystemLayout(layout);
   const became = isToBecome ? becomeUser(asked.value) : undefined;
   if (became && became.kind !== "done") return fail(exitTryAgain, `postern-checkpassword: ${became.text}\n`);
   const given = descriptors.split(",").filter(Boolean).map(Number);
