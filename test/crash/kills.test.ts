@@ -7,7 +7,7 @@ test("kills, stops and reloads under load: each entrance, each exit, all there",
   const seed = Date.now() % 1_000_000;
   const plan = {
     seed,
-    messages: 2_000,
+    messages: 1_500,
     crashes: crashesInDeck,
     crash: killAnything(),
     largeEvery: 300,

@@ -82,7 +82,9 @@ async function killOne(server: Server, program: string, random: () => number, no
 /** So much the workers are to have before them when `local` dies, and so much is done by others before they go on. */
 const [begunFirst, endedFirst] = [20, 20];
 /** When there is no more mail by then. */
-const longestStandingMs = 5_000;
+const longestStandingMs = 15_000;
+/** In which readers take away what came. */
+const readMs = 300;
 const longestRestartMs = 20_000;
 
 /**
@@ -102,6 +104,7 @@ async function killLocal(server: Server, note: (what: string) => void): Promise<
     const isBack = () => named("deliver").some(({ pid }) => !standing.includes(pid));
     await until("another worker", isBack, longestRestartMs).catch(() => {}); // nobody may have mail by now
     await orNot("end", countingFrom(server, "end"), endedFirst);
+    await new Promise((resolve) => setTimeout(resolve, readMs));
   } finally {
     for (const pid of standing) if (commandLine(pid).startsWith("postern: deliver")) signal(pid, "SIGCONT");
   }

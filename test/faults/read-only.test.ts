@@ -33,7 +33,7 @@ test("the queue's disk goes read-only under load: 4xx and one clear line, and af
       .filter((line) => line.includes('"alert"'));
     assert.equal(alerts.length, 1, alerts.join("\n"));
     assert.match(String(alerts), /cannot write the queue: .*; refusing new mail until it can be written again/);
-    assert.equal(await server.stop(), 0);
+    await server.killAll();
     await disk.restart();
     return await startServer({ root });
   };
