@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { constants } from "node:fs";
-import { constants as systemErrors } from "node:os";
+import { systemErrorName } from "../kernel/os-reason.ts";
 import type { Files } from "./files.ts";
 
 /** Never a link somebody put there, never a FIFO that would keep us waiting. */
@@ -61,15 +61,9 @@ export function readAll(files: Files, fd: number): string {
   return octets.toString("latin1", 0, length);
 }
 
-/** libuv has no name for some, and says "Unknown system error -122": EDQUOT, ESTALE and others. */
-const namesByNumber = new Map(Object.entries(systemErrors.errno).map(([name, number]) => [number, name]));
-
 /** The name of a system error, whatever was thrown. */
-export function errorCode(error: unknown): string {
-  if (!(error instanceof Error && "code" in error && typeof error.code === "string")) return "unknown";
-  const [, number] = /^Unknown system error -(\d+)$/.exec(error.code) ?? [];
-  return namesByNumber.get(Number(number)) ?? error.code;
-}
+export const errorCode = (error: unknown): string =>
+  error instanceof Error && "code" in error && typeof error.code === "string" ? systemErrorName(error.code) : "unknown";
 
 const maxGatheredOctets = 131_072;
 
