@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { readMaildir, startServer, temporaryFolder, until } from "../support/server.ts";
+import { readMaildir, runPostern, startServer, temporaryFolder, until } from "../support/server.ts";
 import { SmtpClient } from "../support/smtp-client.ts";
 
 test("a domain, its users and aliases, as docs/accounts.md has it", async (t) => {
@@ -65,7 +65,16 @@ test("a domain, its users and aliases, as docs/accounts.md has it", async (t) =>
   });
 });
 
-test("accounts can be made before the first start", async () => {
+test("a domain cannot be added where nothing can name it, and then nothing is changed", async () => {
+  const root = temporaryFolder();
+  const { code, stderr } = await runPostern(["domain", "add", "early.test", "--root", root]);
+  assert.equal(code, 100);
+  assert.match(stderr, /start the server once/);
+  assert.deepEqual(readdirSync(root), []);
+  rmSync(root, { recursive: true });
+});
+
+test("accounts can be made while the server does not run", async () => {
   const root = temporaryFolder();
   await using server = await startServer({ folder: root });
   await server.stop();

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { listLines } from "../../protocol/control/parse.ts";
 import { done, type Outcome, permanent } from "../../protocol/outcome.ts";
@@ -78,8 +79,14 @@ async function add(layout: Layout, domain: string, loginsOnly: boolean): Promise
   );
 }
 
-/** Mailboxes that are folders now would be lost to sight. */
+/** There is a file to name it in; and mailboxes that are folders now would be lost to sight. */
 function mayBecomeAccounts(layout: Layout, domain: string): Outcome<void> {
+  if (!existsSync(layout.control)) {
+    return permanent(
+      "3.5",
+      `there is no ${layout.control} to name the domain in: start the server once, which makes it`,
+    );
+  }
   const text = readControlFile(layout.control, "mailboxdomains");
   if (text.kind !== "done") return text;
   const now = mailboxDomains(listLines(text.value ?? "")).get(asciiLowerCase(domain));

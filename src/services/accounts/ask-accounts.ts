@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { chownSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { type Account, parsePasswd } from "../../protocol/users/passwd.ts";
@@ -30,7 +30,8 @@ export async function askAccounts(layout: Layout, request: AccountsRequest): Pro
 
 function makeFolder(folder: string, account: Account | undefined): void {
   if (existsSync(folder)) return;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  mkdirSync(dirname(folder), { recursive: true, mode: 0o755 }); // others have folders there too
+  mkdirSync(folder, { mode: 0o700 });
   if (account) chownSync(folder, account.uid, account.gid);
 }
 
