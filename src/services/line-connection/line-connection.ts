@@ -174,7 +174,9 @@ export class LineConnection<Taken extends Line = Line> {
     if (this.#at !== "open") return;
     this.#beginClosing("quit");
     this.reply(lastWord);
-    this.#socket.write(this.#replies, "latin1", () => this.#socket.destroy());
+    // Not within the callback: there Node makes an error, with its stack, that nobody sees.
+    const leave = (): void => process.nextTick(() => this.#socket.destroy());
+    this.#socket.write(this.#replies, "latin1", leave);
   }
 
   /** Says a last word, stops sending, and for a while reads and drops what is on its way: a reset would lose the word. */
