@@ -117,7 +117,8 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
   };
 
   const accept = (socket: Socket, service: string, from: Ends | undefined) => {
-    const { remoteAddress: address, remotePort: port, localAddress = "", localPort = 0 } = from ?? socket;
+    const ends = from ?? socket;
+    const { remoteAddress: address, remotePort: port } = ends;
     if (address === undefined || port === undefined) return void socket.destroy(); // gone already
     const number = ++lastNumber;
     const { rulesFor, settings } = terms;
@@ -138,7 +139,7 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
       service,
       access: settings,
       startsWithTls,
-      queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, localAddress, localPort }),
+      queue: rules.queueProgram === undefined ? queue : wayOf(hook, { address, port, ...localEndOf(ends) }),
       me: settings.me,
       submission: {
         idhost: settings.idhost,
@@ -208,6 +209,9 @@ export function createSmtpService(options: ServiceOptions): Outcome<SmtpService>
     },
   });
 }
+
+/** To know it is a system call, and only `hook` is told. */
+const localEndOf = ({ localAddress = "", localPort = 0 }: Ends) => ({ localAddress, localPort });
 
 function limitsOf(settings: Settings, processes: number): AdmissionLimits {
   return {
