@@ -37,7 +37,7 @@ const root = mkdtempSync(join(resolve(values.folder), "postern-deliver-bench-"))
 const layout = embeddedLayout(root);
 for (const folder of Object.values(layout)) mkdirSync(folder, { mode: 0o700 });
 const code = resolve(values.code);
-const plan = (program: "local" | "deliver") => ({
+const plan = (program: "local" | "deliver" | "pop3session") => ({
   node: process.execPath,
   code,
   program,
@@ -59,9 +59,11 @@ launcher.send({
     embedded: true,
     mailFolder: layout.mail,
     usersFolder: layout.users,
+    accountsFile: join(root, "accounts.cdb"),
     mailUser: self,
     aliasUser: { ...self, name: "alias", home: layout.alias },
     deliver: plan("deliver"),
+    pop3session: plan("pop3session"),
   },
 });
 await new Promise((ready) => launcher.once("message", ready));
