@@ -10,7 +10,7 @@ import { parseQuota } from "../../protocol/maildir/quota.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import { type Content, pathOf } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
-import { findDotQmail, findOwnerFiles } from "./dot-qmail-file.ts";
+import { findOwnerFiles } from "./dot-qmail-file.ts";
 import { type Home, noMailbox } from "./home.ts";
 import type { Message } from "./message.ts";
 import { type Store, type StoredCopy, storeInMaildir, storeInMbox } from "./stores.ts";
@@ -68,8 +68,7 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
     marks: progress.marks,
   });
   if (message.hasLine()) return failed(looping);
-  const { ground } = around.store;
-  const found = home.isNobodys ? done(undefined) : findDotQmail(ground.files, home);
+  const found = home.isNobodys ? done(undefined) : around.store.findDotQmail(home);
   if (found.kind !== "done") return failed(found);
   if (!found.value && home.dash !== "" && !home.isTagged) return failed(noMailbox);
   const file = found.value;
@@ -78,7 +77,7 @@ export async function deliver(task: Task, home: Home, message: Message, around: 
     ? parseDotQmail(task.defaultDelivery, false)
     : parseDotQmail(file.text, file.forwardOnly);
   const passesOn = instructions.some(({ kind }) => kind === "forward" || kind === "program");
-  const reversePath = passesOn ? newReversePath(task, home, ground.files) : done(task.reversePath);
+  const reversePath = passesOn ? newReversePath(task, home, around.store.ground.files) : done(task.reversePath);
   if (reversePath.kind !== "done") return failed(reversePath);
   const recipient = recipientOf(task, home);
   const scene = { task, home, message, around, recipient, isDefault, matched: file?.matched, progress };

@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import type { OwnerFiles } from "../../protocol/dot-qmail/owner.ts";
-import { dotQmailNames, ownerNames } from "../../protocol/dot-qmail/search.ts";
+import { type Candidate, dotQmailNames, ownerNames } from "../../protocol/dot-qmail/search.ts";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { errorCode, pathOf, readAll } from "../../services/maildir/file.ts";
 import type { Files } from "../../services/maildir/files.ts";
@@ -20,14 +20,16 @@ const maxDotQmailOctets = 1_048_576;
 const otherWritable = 0o002;
 const ownerExecutes = 0o100;
 
+type Place = Omit<Home, "makesMaildir">;
+
+/** The names it may have, the first that exists counts. */
+export const candidatesIn = ({ dash, extension, isTagged = false }: Place): readonly Candidate[] =>
+  isTagged ? [...dotQmailNames(dash, extension), ...dotQmailNames("", "")] : dotQmailNames(dash, extension);
+
 /** The file that says what is to be done with this mail; `undefined` when there is none. */
-export function findDotQmail(
-  files: Files,
-  { path, dash, extension, isTagged = false }: Omit<Home, "makesMaildir">,
-): Outcome<DotQmail | undefined> {
-  const names = [...dotQmailNames(dash, extension), ...(isTagged ? dotQmailNames("", "") : [])];
-  for (const { name, matched } of names) {
-    const read = readDotQmail(files, `${path}/${pathOf(name)}`, name);
+export function findDotQmail(files: Files, home: Place): Outcome<DotQmail | undefined> {
+  for (const { name, matched } of candidatesIn(home)) {
+    const read = readDotQmail(files, `${home.path}/${pathOf(name)}`, name);
     if (read.kind !== "done") return read;
     if (read.value) return done({ ...read.value, matched });
   }

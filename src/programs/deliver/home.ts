@@ -4,7 +4,7 @@ import { done, type Failure, type Outcome, permanent, temporary } from "../../pr
 import { isFolderName, isTag, type NameSplit, nameSplits } from "../../protocol/users/account-names.ts";
 import { homeGiven, homeMade, homeOfNobody, homeOwned } from "../../protocol/wire/worker.ts";
 import { errorCode, pathOf } from "../../services/maildir/file.ts";
-import { nodeFiles } from "../../services/maildir/files.ts";
+import { type FileStat, nodeFiles } from "../../services/maildir/files.ts";
 import { findDotQmail } from "./dot-qmail-file.ts";
 import type { Task } from "./task.ts";
 
@@ -19,6 +19,8 @@ export interface Home {
   readonly makesMaildir: boolean;
   /** No .qmail file counts. */
   readonly isNobodys?: boolean;
+  /** The folder as it was found; absent where it was not looked at. */
+  readonly stat?: FileStat;
 }
 
 export const noMailbox = permanent("1.1", "Sorry, no mailbox here by that name. (#5.1.1)");
@@ -60,8 +62,11 @@ export function findHome(task: Address): Outcome<Found> {
     }
     if (task.homeKind !== homeGiven) return findMailbox(task);
     const path = pathOf(task.home);
-    const unfit = unfitness(statSync(path));
-    return unfit ?? done({ path, dash: task.dash, extension: task.extension, makesMaildir: false, isThere: true });
+    const stat = statSync(path);
+    const unfit = unfitness(stat);
+    return (
+      unfit ?? done({ path, dash: task.dash, extension: task.extension, makesMaildir: false, isThere: true, stat })
+    );
   } catch (error) {
     return cannotSwitch(task, error);
   }
@@ -76,7 +81,8 @@ function findOwned({ home, dash, extension }: Address): Outcome<Found> {
   const unfit = stat && unfitness(stat);
   if (unfit) return unfit;
   if (!stat && dash === "-") return noMailbox;
-  return done({ path, ...extensionOf({ dash, extension }), makesMaildir: true, isThere: stat !== undefined });
+  const found = { path, ...extensionOf({ dash, extension }), makesMaildir: true };
+  return done(stat ? { ...found, isThere: true, stat } : { ...found, isThere: false });
 }
 
 /** Behind whatever it came, a .qmail file has it behind "-". */
@@ -99,7 +105,7 @@ function findMailbox(task: Address): Outcome<Found> {
     if (!stat?.isDirectory()) continue;
     const unfit = unfitness(stat);
     if (unfit) return unfit;
-    const home = { path, ...extensionOf(split), makesMaildir: true, isThere: true };
+    const home = { path, ...extensionOf(split), makesMaildir: true, isThere: true, stat };
     if (split.dash !== "-" || !makes) return done(home);
     const file = findDotQmail(nodeFiles, home);
     if (file.kind !== "done") return file;

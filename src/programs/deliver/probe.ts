@@ -4,7 +4,6 @@ import { parseQuota } from "../../protocol/maildir/quota.ts";
 import { cannotTell, doesNotExist, exists, overQuotaForGood, overQuotaForNow } from "../../protocol/wire/directory.ts";
 import type { probe } from "../../protocol/wire/worker.ts";
 import { pathOf } from "../../services/maildir/file.ts";
-import { findDotQmail } from "./dot-qmail-file.ts";
 import { findHome } from "./home.ts";
 import type { Store } from "./stores.ts";
 
@@ -23,7 +22,7 @@ export function probeMailbox(asked: Probe, store: Store): number {
   if (!home.value.isThere) return exists;
   const { path, dash, isTagged, isNobodys } = home.value;
   if (isNobodys) return exists;
-  const found = findDotQmail(store.ground.files, home.value);
+  const found = store.findDotQmail(home.value);
   if (found.kind !== "done") return cannotTell;
   const file = found.value;
   if (!file && dash !== "" && !isTagged) return doesNotExist;

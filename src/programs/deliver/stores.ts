@@ -10,6 +10,7 @@ import { makeMaildir, removeStale, staleAfterMs } from "../../services/maildir/f
 import { type Copy, fileNameOf } from "../../services/maildir/name.ts";
 import { noteChange, type Room, roomIn } from "../../services/maildir/quota.ts";
 import { type Stored, storeOnce, wasBegun } from "../../services/maildir/store.ts";
+import { createDotQmailFinder, type DotQmailFinder } from "./dot-qmail-finder.ts";
 import type { Ground } from "./ground.ts";
 import { appendOnce, type SoundMboxes } from "./mbox.ts";
 
@@ -38,6 +39,7 @@ export interface Store {
   /** A folder on each file system, kept open so that `local` can flush it. */
   readonly folders: ReadonlyMap<number, number>;
   readonly soundMboxes: SoundMboxes;
+  readonly findDotQmail: DotQmailFinder;
   /** Clears old leftovers from a folder of marks, once in a while. */
   tidy(folder: string, nowMs: number, isOurs: (name: string) => boolean): void;
   /** As `roomIn`. That a Maildir has no quota is remembered for a while: most have none, and need not be asked. */
@@ -59,6 +61,7 @@ export function createStore(ground: Ground): Store {
     ground,
     folders,
     soundMboxes: new Set(),
+    findDotQmail: createDotQmailFinder(ground),
     tidy(folder, nowMs, isOurs) {
       const lastMs = tidiedMs.get(folder);
       if (lastMs !== undefined && nowMs - lastMs < staleAfterMs) return;
