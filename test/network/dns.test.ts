@@ -140,7 +140,14 @@ test("whatever DNS answers", { skip: unlessRoot() || without("ip") }, async (t) 
     for (const row of rows) {
       await t.test(`${row.name}: ${row.ends}`, async () => {
         if (row.ends === "deferred") await deferred(server, [to(row)]);
-        else await until("its end", () => far.takenFor(to(row)) + bounceFor(row).length > 0, 25_000);
+        else {
+          await until("its end", async () => {
+            const isOver = far.takenFor(to(row)) + bounceFor(row).length > 0;
+            // On a busy machine an answer may come too late, which puts the mail off.
+            if (!isOver) await server.postern(["queue", "retry", "--recipient", to(row)]);
+            return isOver;
+          });
+        }
         assert.equal(bounceFor(row).length, row.ends === "bounced" ? 1 : 0);
         assert.equal(far.takenFor(to(row)), row.ends === "delivered" ? 1 : 0);
       });
