@@ -198,11 +198,16 @@ function withTrace({ recipient, message }: Scene): Content {
   const trace = traceLines(recipient);
   return {
     octets: trace.length + message.octets,
-    *pieces() {
-      yield trace;
-      yield* message.pieces();
+    pieces() {
+      const pieces = message.pieces();
+      return Array.isArray(pieces) ? [trace, ...pieces] : following(trace, pieces);
     },
   };
+}
+
+function* following(first: Buffer, others: Iterable<Buffer>): Generator<Buffer> {
+  yield first;
+  yield* others;
 }
 
 async function runLine(command: string, scene: Scene): Promise<Outcome<"next" | "stop">> {

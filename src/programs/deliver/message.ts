@@ -56,10 +56,7 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
     },
     isComplete: () => received === octets,
     hasLine: () => found,
-    *pieces() {
-      if (octets <= maxMemoryOctets) yield* chunks;
-      else if (spool !== undefined) yield* readAll(spool, octets);
-    },
+    pieces: () => (spool === undefined || octets <= maxMemoryOctets ? chunks : readAll(spool, octets)),
     descriptor() {
       if (spool !== undefined) return done(spool);
       const opened = openSpool(home);
