@@ -101,6 +101,13 @@ async function start(build: string): Promise<Smtpd> {
   });
   await once(child, "message");
   listener.close();
+  // Before the start: it is ready when it has taken them.
+  const plays = { queue: playQueue, directory: playDirectory, logger: (socket: Socket) => void socket.resume() };
+  for (const [name, play] of Object.entries(plays)) {
+    const [ours, theirs] = await socketPair();
+    play(ours);
+    child.send({ kind: "peer", name }, theirs);
+  }
   const control = { me: "mx.example.test", locals: "example.test", relayclients: "127.0.0.0/8", defaultdelivery: "./" };
   const settings = readSettings(new Map(Object.entries(control)));
   if (settings.kind !== "done") throw new Error(settings.text);
@@ -108,14 +115,6 @@ async function start(build: string): Promise<Smtpd> {
   const facts = { ipAddresses: ["127.0.0.1"], processes: 1 };
   child.send({ kind: "start", settings: settings.value, listeners: { smtp: [4] }, facts, certificates: [] });
   await ready;
-  const plays = { queue: playQueue, directory: playDirectory, logger: (socket: Socket) => void socket.resume() };
-  for (const [name, play] of Object.entries(plays)) {
-    const [ours, theirs] = await socketPair();
-    play(ours);
-    child.send({ kind: "peer", name }, theirs);
-  }
-  // Leaves when the sockets before it have arrived.
-  await new Promise((sent) => child.send({ kind: "reload", settings: settings.value, certificates: [] }, sent));
   return {
     port: address.port,
     cpuUs: () => cpuUsOf(child),
@@ -157,7 +156,8 @@ async function load(port: number, count: number): Promise<void> {
 const quantile = (figures: readonly number[], part: number): string =>
   ([...figures].sort((a, b) => a - b)[Math.floor(figures.length * part)] ?? 0).toFixed(0).padStart(4);
 
-const running = await Promise.all(builds.map(start));
+const running: Smtpd[] = [];
+for (const build of builds) running.push(await start(build));
 const figures = builds.map(() => ({ all: [] as number[], system: [] as number[] }));
 for (let round = -1; round < Number(values.rounds); round++) {
   for (const [at, smtpd] of running.entries()) {
@@ -175,6 +175,11 @@ for (const [at, build] of builds.entries()) {
   console.log(
     `${median} us a message (least ${least}, a quarter below ${quarter}), system ${quantile(system, 0.5)}   ${build}`,
   );
+  if (at === 0) continue;
+  // Rounds side by side had the same weather.
+  const percents = all.map((us, round) => (100 * us) / (figures[0]?.all[round] ?? us));
+  const [low, middle, high] = [0.25, 0.5, 0.75].map((part) => quantile(percents, part));
+  console.log(`     ${middle} % of the first in the same round (half of the rounds within ${low} to ${high} %)`);
 }
 for (const smtpd of running) await smtpd[Symbol.asyncDispose]();
 meeting.close();
