@@ -256,8 +256,6 @@ export class LineConnection<Taken extends Line = Line> {
     this.#why = error.code ?? error.message;
   };
   readonly #onGone = (): void => {
-    // Node's socket outlives the small collections after its end; what its listeners hold is not to, too.
-    this.#socket.removeAllListeners();
     if (this.#at !== "closing") this.#endPhase();
     this.#speaker.onGone();
     const { number: connection } = this.#terms;
