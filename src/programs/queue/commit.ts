@@ -58,7 +58,7 @@ export class Committer {
     this.#add({ changes, written, refused: undefined });
   }
 
-  /** As `require`, where nobody waits for it: an end that is lost in a crash is only found again. */
+  /** As `require`, for what nobody waits for, and what is not done twice when it is lost in a crash. */
   requireSoon(changes: readonly Change[], written: () => void): void {
     this.#groups.push({ changes, written, refused: undefined });
     if (!this.#running) this.#waitForCompany();

@@ -109,14 +109,14 @@ export class Core {
     this.committer.require([{ kind: "open", channel, destination, nowMs }], () => this.waits(channel, nowMs));
   }
 
-  /** Writes down what became of a message in memory. */
-  require(active: Active, changes: readonly Change[], written: () => void = () => {}, soon = false): void {
+  /** Writes down what became of a message in memory; `mayWait`: as `Committer.requireSoon`. */
+  require(active: Active, changes: readonly Change[], written: () => void = () => {}, mayWait = false): void {
     active.unwritten++;
     const done = (): void => {
       written();
       this.active.wrote(active);
     };
-    if (soon) this.committer.requireSoon(changes, done);
+    if (mayWait) this.committer.requireSoon(changes, done);
     else this.committer.require(changes, done);
   }
 

@@ -45,6 +45,34 @@ test("§17.12 queue says stored only after the commit", async () => {
   assert.equal(smtpd.answer(stream).id, 1);
 });
 
+const results = [
+  { name: "files written", channel: "local", fate: { letter: "K", text: "did 2+0+0\n" }, waits: true },
+  { name: "a program run", channel: "local", fate: { letter: "K", text: "said\ndid 0+0+1\n" }, waits: false },
+  { name: "another server's promise", channel: "remote", fate: { letter: "K", text: "did 1+0+0\n" }, waits: false },
+  { name: "a deferral", channel: "remote", fate: { letter: "Z", text: "later\n" }, waits: true },
+] as const;
+for (const { name, channel, fate, waits } of results) {
+  test(`queue ${waits ? "may wait for company with" : "writes down at once"} ${name}`, async () => {
+    const storage = new MemoryStorage();
+    const { clock, queue, smtpd } = startQueue(storage, settingsOf({ locals: "here.org" }));
+    const deliverer = new Deliverer(queue, channel, () => undefined);
+    smtpd.submit("x\n", [channel === "local" ? "a@here.org" : "a@far.org"]);
+    await clock.settle();
+    const kinds: string[] = [];
+    const apply = storage.apply.bind(storage);
+    storage.apply = (changes) => {
+      kinds.push(...changes.map(({ kind }) => kind));
+      return apply(changes);
+    };
+    deliverer.fate = () => fate;
+    for (const delivery of deliverer.running) deliverer.answer(delivery);
+    await clock.settle(0);
+    assert.equal(kinds.length === 0, waits);
+    await clock.settle();
+    assert.deepEqual(kinds, [fate.letter === "Z" ? "deferred" : "end"]);
+  });
+}
+
 test("queue refuses for now what cannot be written, keeps results, and resumes by itself", async () => {
   const storage = new MemoryStorage();
   const { clock, queue, events, smtpd } = startQueue(storage, settingsOf({ locals: "here.org" }));

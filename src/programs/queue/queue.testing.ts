@@ -57,11 +57,11 @@ export class FakeClock implements Clock {
   }
 
   /** Lets everything happen that can happen now, or as good as now: what waits for company in a commit counts. */
-  async settle(): Promise<void> {
+  async settle(momentMs = patienceMs): Promise<void> {
     for (let quiet = 0; quiet < 3; ) {
       await new Promise((resolve) => setImmediate(resolve));
       const calls = this.#soon.splice(0);
-      const due = this.#timers.filter(({ atMs }) => atMs <= this.steady + patienceMs);
+      const due = this.#timers.filter(({ atMs }) => atMs <= this.steady + momentMs);
       this.#timers = this.#timers.filter((timer) => !due.includes(timer));
       quiet = calls.length + due.length > 0 ? 0 : quiet + 1;
       for (const call of calls) call();

@@ -52,7 +52,12 @@ interface Settlement {
   readonly due: { readonly channel: ChannelName; readonly nextAttemptMs: number }[];
   /** Some result is final: marks against a repetition may go once it is written. */
   final: boolean;
+  /** Were it lost in a crash, nothing would be done twice: it may wait for company in a commit. */
+  isRepeatable: boolean;
 }
+
+/** What `deliver` says when it wrote files, which have marks against a repetition, and started no program. */
+const onlyFiles = /^did [0-9]+\+0\+0\n$/;
 
 /** A forwarded message may have so much before its body: each hop within this server adds to it. */
 const maxPrefixOctets = 262_144;
@@ -89,6 +94,7 @@ export class Settler {
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       const queued = this.#take(active, entry, verdict, reported, settlement);
+      settlement.isRepeatable &&= verdict.kind === "deferred" || wroteFilesAlone(entry, verdict);
       if (verdict.kind === "deferred") isDelayed ||= isLate(this.#core, active, entry, startedMs);
       if (logNumber !== undefined) this.#log(logNumber, verdict, queued);
     }
@@ -233,6 +239,7 @@ export class Settler {
 
   #write(active: Active, settlement: Settlement, whenFinal: () => void): void {
     const { changes, failures, admissions, events, due, final } = settlement;
+    const isRepeatable = settlement.isRepeatable && admissions.length === 0;
     if (failures.length > 0) active.failed = true;
     const written = (): void => {
       if (final) whenFinal();
@@ -245,9 +252,9 @@ export class Settler {
     if (active.deleted) {
       this.#writeDeleted(active, [...changes, ...failures], written);
     } else if (active.remaining > 0) {
-      this.#core.require(active, [...changes, ...failures, ...forwarded], written, forwarded.length === 0);
+      this.#core.require(active, [...changes, ...failures, ...forwarded], written, isRepeatable);
     } else if (!active.failed) {
-      this.#end(active, forwarded, written);
+      this.#end(active, forwarded, written, { isRepeatable });
     } else {
       active.unwritten++; // it must not be forgotten while its bounce is being made
       void this.#bounce(active, failures, forwarded, written);
@@ -257,19 +264,24 @@ export class Settler {
   /** It ends with its last delivery. Until then what is done is written down: after a crash it is only held. */
   #writeDeleted(active: Active, changes: readonly Change[], written: () => void): void {
     if (active.entries.values().some(({ running }) => running)) this.#core.require(active, changes, written);
-    else this.#end(active, [], written);
+    else this.#end(active, [], written, {});
   }
 
-  #end(active: Active, before: readonly Change[], written: () => void, composed?: Composed): void {
+  #end(
+    active: Active,
+    before: readonly Change[],
+    written: () => void,
+    { composed, isRepeatable = false }: { readonly composed?: Composed; readonly isRepeatable?: boolean },
+  ): void {
     const message = active.message.id;
-    const added = [...before, ...(composed?.admission?.changes ?? [])];
+    const changes = [...before, ...(composed?.admission?.changes ?? []), { kind: "end", message } as const];
     const ended = (): void => {
       written();
       if (composed?.event) this.#core.log(composed.event);
       this.#core.log({ event: "end", message });
       composed?.admission?.admit();
     };
-    this.#core.require(active, [...added, { kind: "end", message }], ended, added.length === 0);
+    this.#core.require(active, changes, ended, isRepeatable);
   }
 
   /** All recipients are finished and some failed: the bounce and the end of the message are one change. */
@@ -283,7 +295,7 @@ export class Settler {
     const now: FailedRecipient[] = failures.map((failure) => ({ ...failure, sequence: 0 }));
     const all = await readFailures(this.#core, active.message.id, now);
     const composed = await composeBounce(this.#core, this.#admissions, active, all);
-    this.#end(active, forwarded, written, composed);
+    this.#end(active, forwarded, written, { composed });
     this.#core.active.wrote(active);
   }
 }
@@ -297,7 +309,11 @@ const newSettlement = (): Settlement => ({
   events: [],
   due: [],
   final: false,
+  isRepeatable: true,
 });
+
+const wroteFilesAlone = ({ channel }: Entry, { kind, text }: Verdict): boolean =>
+  kind === "delivered" && channel === "local" && onlyFiles.test(text);
 
 const wantsFailure = (dsn: Dsn | undefined): boolean => !dsn || dsn.notify === 0 || (dsn.notify & notifyFailure) !== 0;
 
