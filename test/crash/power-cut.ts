@@ -12,9 +12,6 @@ import { type Crash, type Plan, type Result, runPlan } from "./crashes.ts";
 import { freeze } from "./freeze.ts";
 import { addUp } from "./total.ts";
 
-/** An fsync that began before the shutdown and ended after it may have returned 0 for nothing: see the README. */
-const lyingFileSystems: readonly FileSystem[] = ["ext4"];
-
 /**
  * Half of the cuts come while every program stands still, between two system calls: then each reply that was read must
  * be true. The others come at any instant, so in the middle of flushes too. No server can know when such a flush was
@@ -22,11 +19,11 @@ const lyingFileSystems: readonly FileSystem[] = ["ext4"];
  * and answered after it nothing is expected.
  */
 const cutPower =
-  (disk: Disk, { fileSystem, tree }: Cuts): Crash =>
+  (disk: Disk, { tree }: Cuts): Crash =>
   async (server, random, note) => {
     const frozen = random() < 0.5 ? await freeze(server) : undefined;
     if (frozen) note("power cut between system calls");
-    else note("power cut at any instant", lyingFileSystems.includes(fileSystem) ? "lying" : undefined);
+    else note("power cut at any instant", "lying");
     disk.cut();
     const dead = server.killAll();
     frozen?.thaw();
