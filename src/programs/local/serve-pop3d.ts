@@ -57,8 +57,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
         case outputCredit.type:
           return relay && takeOutputCredit(relay, frame);
         case closeSession.type:
-          if (relay) drop(frame.stream, relay);
-          return undefined;
+          return relay && drop(frame.stream, relay);
         default:
           return "broken";
       }
@@ -75,21 +74,15 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
     const relay: Relay = { process: undefined, stream: 0, isOpened: false, inputOctets: 0, outputOctets: 0 };
     relays.set(stream, relay);
     const address = desk.isOpen() ? desk.tickets.take(asked.ticket) : undefined;
-    if (address === undefined) {
-      refuse(stream, "the login is too old, try again");
-      return undefined;
-    }
-    desk.find(address).then((mailbox) => begin(stream, relay, mailbox, asked.logins), failed);
+    if (address === undefined) return refuse(stream, "the login is too old, try again");
+    void desk.find(address).then((mailbox) => begin(stream, relay, mailbox, asked.logins));
     return undefined;
   }
 
-  function begin(stream: number, relay: Relay, mailbox: Outcome<Mailbox>, logins: readonly string[]): void {
-    if (relays.get(stream) !== relay) return; // the client is gone
+  function begin(stream: number, relay: Relay, mailbox: Outcome<Mailbox>, logins: readonly string[]): undefined {
+    if (relays.get(stream) !== relay) return undefined; // the client is gone
     const taken = mailbox.kind === "done" ? desk.mailboxes.take(mailbox.value) : mailbox;
-    if (taken.kind !== "done") {
-      refuse(stream, taken.text);
-      return;
-    }
+    if (taken.kind !== "done") return refuse(stream, taken.text);
     const process = taken.value;
     relay.process = process;
     relay.stream = process.open({
@@ -103,7 +96,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
   }
 
   /** Also ends one that was open: nothing more comes. */
-  function refuse(stream: number, text: string): void {
+  function refuse(stream: number, text: string): undefined {
     if (relays.delete(stream)) channel.send(refusedSession.encode(stream, { text: text.slice(0, maxRefusalOctets) }));
   }
 
@@ -134,8 +127,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
         const fields = refusedSession.decode(payload);
         if (relay.isOpened || !fields || !isPrintable(fields.text)) return "broken";
         relay.process?.forget(relay.stream);
-        refuse(stream, fields.text);
-        return undefined;
+        return refuse(stream, fields.text);
       }
       case outputType:
         relay.outputOctets += payload.length;
@@ -162,7 +154,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
     }
   }
 
-  function drop(stream: number, { process, stream: its }: Relay): void {
+  function drop(stream: number, { process, stream: its }: Relay): undefined {
     relays.delete(stream);
     process?.send(closeSession.encode(its, {}));
     process?.forget(its);
@@ -170,10 +162,3 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
 
   return { close: () => channel.close() };
 }
-
-/** A bug: ends the process as any other. */
-const failed = (error: unknown): void => {
-  setImmediate(() => {
-    throw error;
-  });
-};
