@@ -78,7 +78,8 @@ const slowAtFirst: readonly Fault[] = [
 
 /** Ends a message so late that a crash, which comes when the file of a delivery is seen, comes before. */
 const endsLate = 'setTimeout(() => this.#core.require(active, [{ kind: "end", message }], ended), 3_000);';
-const ends = 'this.#core.require(active, [...added, { kind: "end", message }], ended, added.length === 0);';
+const ends = "this.#core.require(active, changes, ended, isRepeatable);";
+const withoutEnd = "this.#core.require(active, changes.slice(0, -1));";
 
 const lost = /was acknowledged.* and is not in/;
 const lostOrTorn = /was acknowledged.* and is not in|not whole/;
@@ -157,7 +158,7 @@ const rows: readonly Row[] = [
     fault: {
       file: "programs/queue/settle.js",
       from: ends,
-      to: `written(); written = () => {}; this.#core.require(active, added); ${endsLate}`,
+      to: `written(); written = () => {}; ${withoutEnd} ${endsLate}`,
     },
     shows: /is in the Maildirs \d+ times/,
   },
@@ -212,7 +213,7 @@ const rows: readonly Row[] = [
     fault: {
       file: "programs/queue/settle.js",
       from: ends,
-      to: `this.#core.require(active, added); ${endsLate}`,
+      to: `${withoutEnd} ${endsLate}`,
     },
     shows: /is in the (first|second) target \d+ times/,
   },
@@ -224,8 +225,8 @@ const rows: readonly Row[] = [
     exits: ["forward"],
     fault: {
       file: "programs/queue/settle.js",
-      from: "this.#end(active, forwarded, written);",
-      to: "for (const admission of admissions.splice(0)) admission.admit();" + "this.#end(active, forwarded, written);",
+      from: "this.#end(active, forwarded, written, { isRepeatable });",
+      to: "for (const each of admissions.splice(0)) each.admit(); this.#end(active, forwarded, written, { isRepeatable });",
     },
     shows: /is in the (first|second) target \d+ times/,
   },
