@@ -142,6 +142,14 @@ test("what nobody waits for goes to disk with what somebody does, or with a hund
   await committer.flushed();
   assert.deepEqual(transactions.splice(0), [[4]]);
 
+  let asked = Promise.resolve();
+  committer.offer(end(5), () => {
+    asked = committer.flushed();
+  });
+  await committer.flushed();
+  await asked;
+  assert.deepEqual(transactions.splice(0), [[5]], "to ask whether all is written writes nothing");
+
   for (let message = 5; message < 105; message++) soon(message);
   await turn();
   assert.deepEqual(

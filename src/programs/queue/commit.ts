@@ -97,15 +97,17 @@ export class Committer {
       const idle = this.#idle;
       this.#groups = [];
       this.#idle = [];
-      const outcome = await this.#apply(
-        groups,
-        groups.some(({ refused }) => refused),
-      );
-      if (outcome.kind !== "done") await this.#refuse(groups, outcome);
+      if (groups.length > 0) await this.#write(groups);
       for (const resolve of idle) resolve();
     }
     this.#running = false;
     if (this.#groups.length > 0) this.#waitForCompany();
+  }
+
+  async #write(groups: readonly Group[]): Promise<void> {
+    const refusable = groups.some(({ refused }) => refused);
+    const outcome = await this.#apply(groups, refusable);
+    if (outcome.kind !== "done") await this.#refuse(groups, outcome);
   }
 
   /**

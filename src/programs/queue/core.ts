@@ -46,9 +46,10 @@ export class Core {
   start: (delivery: Delivery) => void = () => {};
   /** Set by who claims: something waits on disk until then; the window has room; a destination was blocked. */
   waits: (channel: ChannelName, dueMs: number) => void = () => {};
-  clockIsOff: () => void = () => {};
   roomCame: (channel: ChannelName) => void = () => {};
   blocked: (channel: ChannelName, destination: string) => void = () => {};
+  /** Set by who watches the clock: looks at it now. */
+  clockIsOff: () => void = () => {};
   /** Set by who claims: resolves when all that was claimed so far is in memory. */
   claimsEnd: () => Promise<unknown> = async () => {};
 
