@@ -598,7 +598,8 @@ export class Oracle {
 
   /**
    * Nothing waits that could go: a minute or two when there is room, and when others take all there is, until each of
-   * them had its turn, however long that takes. For destinations in trouble there is half of the room.
+   * them had its turn, however long that takes, and those for the same destination before it. For destinations in
+   * trouble there is half of the room.
    * `present`: channels with a program to deliver through.
    */
   checkPatience(present: ReadonlySet<string>): void {
@@ -606,6 +607,7 @@ export class Oracle {
     if (steadyMs - this.quietSinceMs < patienceMs) return;
     const turnMs = { local: this.#turnMs("local"), remote: this.#turnMs("remote") };
     this.#ending = [...this.open].filter(isSuccessToReport);
+    const waiting = Map.groupBy(this.open, ({ channel, destination }) => keyOf(channel, destination));
     for (const recipient of this.open) {
       const { channel, destination, message } = recipient;
       const key = keyOf(channel, destination);
@@ -618,7 +620,8 @@ export class Oracle {
       )
         continue;
       if (this.#taken(key) > 0) continue;
-      const allowedMs = patienceMs + (this.#isFullFor(key, channel) ? turnMs[channel] : 0);
+      const turns = this.#isFullFor(key, channel) ? (waiting.get(key)?.length ?? 1) : 0;
+      const allowedMs = patienceMs + turns * turnMs[channel];
       const dueMs = Math.max(recipient.notBeforeMs, message.bornMs, this.fortunes.restsUntilMs(key));
       const quietMs = Math.min(wallMs - dueMs, steadyMs - this.quietSinceMs, steadyMs - recipient.endedMs);
       this.expect(quietMs < allowedMs, () => `${nameOf(recipient)} is due for ${wallMs - dueMs} ms and waits`);
@@ -651,11 +654,11 @@ export class Oracle {
     return Math.max(1, this.#places(channel) >> 1);
   }
 
-  /** How long it takes until all destinations had their turn, if every delivery hangs. */
+  /** How long it takes until all destinations had their turn, if every delivery hangs: urgent mail takes three of four. */
   #turnMs(channel: ChannelName): number {
     const destinations = new Set<string>();
     for (const recipient of this.open) if (recipient.channel === channel) destinations.add(recipient.destination);
-    return longestDeliveryMs * (1 + Math.ceil(destinations.size / this.#half(channel)));
+    return longestDeliveryMs * (1 + Math.ceil((4 * destinations.size) / this.#half(channel)));
   }
 
   /** What the disk holds is what we think it holds. */
