@@ -142,6 +142,12 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     keeps: faults,
     bug: "was blamed for the time it takes to read thousands from a slow disk",
   },
+  {
+    seed: 2_000_499,
+    steps: 14,
+    keeps: faults.filter((fault) => !["full", "dns", "hang", "defer", "breakOff", "silence"].includes(fault)),
+    bug: "took an answer for news that came before the last failure, and was reported after it",
+  },
 ];
 for (const { seed, steps, keeps, bug } of found) {
   test(`the queue no longer ${bug}`, async () => {

@@ -1,6 +1,6 @@
 import { isEnvelopeAddress } from "../../protocol/address.ts";
 import type { Report } from "../../protocol/schedule/retry.ts";
-import type { ChannelName, Delivery } from "../../protocol/schedule/scheduler.ts";
+import type { ChannelName, Delivery, News } from "../../protocol/schedule/scheduler.ts";
 import { expandVerp } from "../../protocol/verp.ts";
 import {
   bodyEnd,
@@ -275,19 +275,21 @@ export class Dispatch {
     const isReported = results.some(
       ({ entry, reported: { letter } }) => letter === "K" && wantsSuccess(running.active, entry),
     );
-    const settle = (header?: Uint8Array) => this.#settle(running, reached, results, whenWritten, header);
-    if (!isReported) settle();
-    else if (body) settle(headerOf([message.prefix, body]));
-    else void readHeader(this.#core, message).then(settle);
+    const { delivery } = running;
+    const isVerp = reached === expandsVerp;
+    const news = { delivery, reached: isVerp ? 1 : reached, expandsVerp: isVerp };
+    if (!isReported) this.#settle(running, news, results, whenWritten);
+    else if (body) this.#settle(running, news, results, whenWritten, headerOf([message.prefix, body]));
+    else {
+      this.#core.step({ kind: "heard", ...news });
+      const noNews = { delivery, reached: 0 };
+      void readHeader(this.#core, message).then((header) =>
+        this.#settle(running, noNews, results, whenWritten, header),
+      );
+    }
   }
 
-  #settle(
-    running: Running,
-    reached: number,
-    results: readonly Ended[],
-    whenWritten: () => void,
-    header?: Uint8Array,
-  ): void {
+  #settle(running: Running, news: News, results: readonly Ended[], whenWritten: () => void, header?: Uint8Array): void {
     const { delivery, active, entries } = running;
     for (const entry of entries) entry.running = false;
     const untried = results.filter(({ entry }) => isUntried(running, entry));
@@ -297,12 +299,8 @@ export class Dispatch {
     const tried = results.filter((result) => !untried.includes(result));
     this.#settler.settle(active, delivery.startedMs, tried, whenWritten, header);
     const back = this.#again(active, untried);
-    const answered = reached === expandsVerp ? 1 : reached;
     const tookOnly = untried.some(({ entry }) => entry.shares === "always") ? tried.length : undefined;
-    this.#core.step({
-      ...{ kind: "ended", delivery, reached: answered, back, expandsVerp: reached === expandsVerp },
-      ...(tookOnly !== undefined && { tookOnly }),
-    });
+    this.#core.step({ kind: "ended", ...news, back, ...(tookOnly !== undefined && { tookOnly }) });
     this.#core.logStatus();
   }
 

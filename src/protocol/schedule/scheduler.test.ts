@@ -163,6 +163,18 @@ test("Scheduler opens a destination with the first success, or when the operator
   assert.equal(s.accepts("remote", "a", 0, 60_003), true);
 });
 
+test("Scheduler takes an answer for news as of when it came, though its delivery ends after a later failure", () => {
+  const s = scheduler();
+  const [answered, failed] = starts(s.step({ kind: "claimed", jobs: separate("a", 2) }, 0));
+  assert.ok(answered && failed);
+  assert.deepEqual(s.step({ kind: "heard", delivery: answered, reached: 1 }, 1), []);
+  const block = { kind: "block", channel: "remote", destination: "a", untilMs: 60_002 } as const;
+  assert.deepEqual(s.step(ended(failed, 2), 2), [block]);
+  assert.deepEqual(s.step(ended(answered, 0), 3), []);
+  assert.deepEqual(starts(s.step({ kind: "claimed", jobs: separate("a", 1) }, 60_001)), []);
+  assert.equal(s.running("remote"), 0);
+});
+
 /** All of these could not be reached, and have been left alone long enough. */
 function troubled(made: Scheduler, names: readonly string[]): void {
   for (const name of names) made.step(ended(first(made.step({ kind: "claimed", jobs: jobs([name]) }, 0)), 2), 0);

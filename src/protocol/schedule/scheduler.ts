@@ -41,23 +41,29 @@ const mostHurried = 3;
 /** Destinations in trouble that are remembered beyond their recipients. */
 const maxTroubled = 10_000;
 
-/** `reached` as a delivery reports it: 0 nothing learnt of the destination, 1 it answered, 2 it could not be reached. */
+/** What a delivery says of its destination. */
+export interface News {
+  readonly delivery: Delivery;
+  /** 0 nothing, 1 it answered, 2 it could not be reached. */
+  readonly reached: number;
+  /** If it answered: it makes the reverse-paths of VERP itself. */
+  readonly expandsVerp?: boolean;
+}
+
 export type SchedulerEvent =
   | { readonly kind: "limits"; readonly limits: Limits }
   /** Whether there is a program to deliver through. */
   | { readonly kind: "peer"; readonly channel: ChannelName; readonly present: boolean }
   | { readonly kind: "claimed"; readonly jobs: readonly Job[] }
+  /** News of the destination from a delivery that ends later: by then they would be old. */
+  | ({ readonly kind: "heard" } & News)
   /** `back`: those nothing is known of, because the program died, or did not come to them: they are first again. */
-  | {
+  | ({
       readonly kind: "ended";
-      readonly delivery: Delivery;
-      readonly reached: number;
       readonly back: readonly Job[];
-      /** If it answered: it makes the reverse-paths of VERP itself. */
-      readonly expandsVerp?: boolean;
       /** It left some untried, since it takes no more than so many at once. */
       readonly tookOnly?: number;
-    }
+    } & News)
   /** Their message is held or deleted; they have not started, and are forgotten. */
   | { readonly kind: "drop"; readonly jobs: readonly Job[] }
   /** The operator wants the destination tried. */
@@ -174,6 +180,9 @@ export class Scheduler {
       case "claimed":
         for (const job of event.jobs) this.#add(job, nowMs, commands);
         break;
+      case "heard":
+        this.#heard(event, nowMs, commands);
+        break;
       case "ended":
         this.#ended(event, nowMs, commands);
         break;
@@ -222,7 +231,7 @@ export class Scheduler {
   }
 
   #ended(event: SchedulerEvent & { kind: "ended" }, nowMs: number, commands: Command[]): void {
-    const { delivery, reached, back, expandsVerp = false, tookOnly } = event;
+    const { delivery, back, tookOnly } = event;
     const state = this.#channels[delivery.channel];
     const lane = this.#lane(delivery.channel, delivery.destination);
     state.running--;
@@ -231,13 +240,20 @@ export class Scheduler {
     state.claimed -= delivery.jobs.length - back.length;
     lane.claimed -= delivery.jobs.length - back.length;
     if (back.length > 0) addBack(lane, back);
-    if (reached === 1) lane.expandsVerp = expandsVerp;
     if (tookOnly !== undefined) lane.mostRecipients = tookOnly;
-    if (reached === 1 && lane.failures > 0) this.#open(delivery.channel, delivery.destination, commands);
-    if (reached === 2 && delivery.epoch === lane.epoch) this.#block(state, lane, nowMs, commands);
-    if (lane.blockedUntilMs > nowMs) this.#empty(state, lane, commands);
+    this.#heard(event, nowMs, commands);
     this.#queue(state, lane);
     if (lane.claimed === 0) this.#forget(state, lane);
+  }
+
+  #heard({ delivery, reached, expandsVerp = false }: News, nowMs: number, commands: Command[]): void {
+    const { channel, destination, epoch } = delivery;
+    const state = this.#channels[channel];
+    const lane = this.#lane(channel, destination);
+    if (reached === 1) lane.expandsVerp = expandsVerp;
+    if (reached === 1 && lane.failures > 0) this.#open(channel, destination, commands);
+    if (reached === 2 && epoch === lane.epoch) this.#block(state, lane, nowMs, commands);
+    if (lane.blockedUntilMs > nowMs) this.#empty(state, lane, commands);
   }
 
   #block(state: ChannelState, lane: Lane, nowMs: number, commands: Command[]): void {
