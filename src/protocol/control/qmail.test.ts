@@ -143,3 +143,11 @@ test("notesOn() names variables and patterns that mean nothing here", () => {
     "control/smtprules: RBLSMTPD has no effect in Postern",
   ]);
 });
+
+test("notesOn() names domains of mailboxes that rcpthosts shuts out", () => {
+  const domains = ["mailboxdomains", "a.example\nb.example\nx.c.example\n"] as const;
+  assert.deepEqual(notesOn(new Map([domains])), []);
+  assert.deepEqual(notesOn(new Map([domains, ["rcpthosts", "B.example\n.c.example\n"]])), [
+    "control/rcpthosts: a.example of mailboxdomains is not in it: mail for it from outside is refused",
+  ]);
+});
