@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
+import type * as Readers from "../../src/programs/directory/readers.ts";
 import type * as Address from "../../src/protocol/address.ts";
 import { readSettings } from "../../src/protocol/control/parse.ts";
 import type * as Classic from "../../src/protocol/event/classic.ts";
@@ -98,6 +99,21 @@ const fields: Check = async (folder) => {
   return completed.kind === "done" && /^Bcc/m.test(completed.value.header) ? ["QMAILNAME"] : [];
 };
 
+/** Who may send to anywhere a while after one host has read its mail. */
+const reading: Check = async (folder) => {
+  const { createReaders } = await load<typeof Readers>(folder, "programs/directory/readers.js");
+  let nowMs = 0;
+  const readers = createReaders(1_000, () => nowMs);
+  const read = ["192.0.2.1", "127.0.0.1", "::1"];
+  for (const address of read) readers.note(address);
+  const allowed = [...read, "192.0.2.2", "::ffff:192.0.2.1"].filter((address) => readers.mayRelay(address));
+  nowMs = 1_000;
+  return [
+    ...allowed.filter((address) => !address.endsWith("192.0.2.1")),
+    ...read.filter((address) => readers.mayRelay(address)).map((address) => `${address}, later`),
+  ];
+};
+
 /** A production server with the rows named, played for real. */
 const homes =
   (...names: readonly string[]): Check =>
@@ -183,6 +199,16 @@ const mutants: readonly {
       const path = parsePath("<@evil.example:a@here.example>");
       return path.kind === "done" && path.value?.localPart === "a" ? [] : ["source route"];
     },
+  },
+  {
+    name: "P12: who has read mail once may send to anywhere for ever",
+    fault: { file: "programs/directory/readers.js", from: "nowMs() - readMs < window", to: "true" },
+    check: reading,
+  },
+  {
+    name: "P12: a login on loopback counts for all who come from there",
+    fault: { file: "programs/directory/readers.js", from: "return isLoopback ? undefined :", to: "return" },
+    check: reading,
   },
   {
     name: "P9: links are followed to an mbox",
