@@ -12,6 +12,7 @@ import {
   openSession,
   outputCredit,
   outputType,
+  outputWindowOctets,
   refusedSession,
   sessionEnded,
 } from "../../protocol/wire/mailbox.ts";
@@ -70,6 +71,8 @@ class Mailbox implements OpenMailbox, Stream {
   #isOpened = false;
   #inputOctets = 0;
   #outputOctets = 0;
+  /** What of that is read, and not yet credited. */
+  #readOctets = 0;
 
   constructor(streams: Streams, events: MailboxEvents) {
     this.#streams = streams;
@@ -91,8 +94,11 @@ class Mailbox implements OpenMailbox, Stream {
   }
 
   credit(octets: number): void {
-    this.#outputOctets -= octets;
-    if (this.#isOpen && octets > 0) this.#streams.send(outputCredit.encode(this.#number, { octets }));
+    this.#readOctets += octets;
+    if (!this.#isOpen || this.#readOctets < outputWindowOctets / 2) return;
+    this.#streams.send(outputCredit.encode(this.#number, { octets: this.#readOctets }));
+    this.#outputOctets -= this.#readOctets;
+    this.#readOctets = 0;
   }
 
   close(): void {

@@ -183,7 +183,7 @@ test("a client that sends more than it may is ended, and so is one that has read
   assert.equal(new Client().session.credit(1), "broken");
   const client = new Client();
   for (let n = 0; n < 100; n++) assert.equal(client.say("NOOP ".padEnd(250)), "+OK \r\n");
-  assert.equal(client.creditOctets, 100 * 252);
+  assert.ok(100 * 252 - client.creditOctets < inputWindowOctets / 2, "half of the window is always free again");
 });
 
 test("an endless line is passed over", () => {

@@ -62,7 +62,7 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
 
   /** While replies wait to be read no commands are wanted: they would only make more. */
   const giveCredit = (): void => {
-    if (hasEnded || room <= 0 || heldOctets === 0) return;
+    if (hasEnded || room <= 0 || heldOctets < inputWindowOctets / 2) return;
     events.onCredit(heldOctets);
     heldOctets = 0;
   };

@@ -12,7 +12,10 @@ import { defineFrame } from "./layout.ts";
  * octet, output what it is to read.
  */
 
-/** The sender of input may have so much unacknowledged; `inputCredit` gives more. As much for output. */
+/**
+ * The sender of input may have so much unacknowledged; `inputCredit` gives more. As much for output. Credit is given when
+ * half of the window is used: for each reply it would wake three programs.
+ */
 export const inputWindowOctets = 4_096;
 export const outputWindowOctets = 262_144;
 /** What was begun within the window may be sent whole: a frame more at most. */
