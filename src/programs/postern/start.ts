@@ -6,7 +6,7 @@ export const command: Command = {
   async run(args) {
     const suffix = import.meta.filename.endsWith(".ts") ? "ts" : "js";
     const main = new URL(`../supervise/main.${suffix}`, import.meta.url).pathname;
-    const words = [process.execPath, "--disable-warning=ExperimentalWarning", main, ...args];
+    const words = [process.execPath, "--disable-warning=ExperimentalWarning", "--expose-gc", main, ...args];
     if (!process.execve) throw new Error("this system has no execve");
     return process.execve(process.execPath, words, process.env);
   },

@@ -5,6 +5,7 @@ import { done, type Failure, type Outcome, permanent, temporary } from "../../pr
 import { createEventLog } from "../../services/event/event-log.ts";
 import type { LaunchPlan } from "../../services/launch/plan.ts";
 import { controlSocket } from "../../services/layout/layout.ts";
+import { settle } from "../../services/memory/settle.ts";
 import { keepingOld, readCertificates } from "../../services/tls/read-certificates.ts";
 import { ageWarnings, checkCertificates } from "./certificates.ts";
 import type { StartOptions } from "./command-line.ts";
@@ -137,6 +138,7 @@ export async function supervise(options: StartOptions, set: SetUp, console: Cons
   const begun = await Promise.race([crew.begun, stopped.promise]);
   if (begun?.kind === "begun") {
     console.running();
+    settle();
     await stopped.promise;
   }
   events.log({ event: "stopped", pid: process.pid });

@@ -3,6 +3,7 @@ import type { Settings } from "../../protocol/control/table.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import type { Outcome } from "../../protocol/outcome.ts";
 import { createEventLog } from "../event/event-log.ts";
+import { settle } from "../memory/settle.ts";
 import type { CertificateFiles } from "../tls/certificate.ts";
 import { exitMisconfigured, exitStopped, exitTryAgain, type FromSupervise, type ToSupervise } from "./message.ts";
 
@@ -53,6 +54,7 @@ export function runProgram(name: string, begin: (given: Given) => Promise<Outcom
     program = begun.value;
     events.log({ event: "started", pid: process.pid });
     for (const call of early.splice(0)) call();
+    settle();
     tell({ kind: "ready" });
   };
   const whenBegun = (call: (program: Program) => void): void => {
