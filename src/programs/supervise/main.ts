@@ -5,9 +5,11 @@ import { ownFingerprint } from "./certificates.ts";
 import { parseCommandLine, startUsage } from "./command-line.ts";
 import { setUp } from "./set-up.ts";
 import { supervise } from "./supervise.ts";
+import { timeZoneName } from "./time-zone.ts";
 
 process.title = "postern: supervise";
 process.umask(0o022);
+process.env.TZ = timeZoneName(); // every program gets it from here: the zone's file is behind their walls
 
 const complain = (line: string): void => void process.stderr.write(`${line}\n`);
 const options = parseCommandLine(process.argv.slice(2), process.cwd());

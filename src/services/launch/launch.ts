@@ -53,10 +53,10 @@ export function launch(plan: LaunchPlan, options: LaunchOptions): ChildProcess {
   });
 }
 
-/** The time zone goes by name, its file is behind the walls; so is the configuration of OpenSSL, which Node insists on. */
+/** `supervise` knows the time zone by name: its file is behind the walls. So is the configuration of OpenSSL, which Node insists on. */
 const commonEnvironment = (): Record<string, string> => ({
   PATH: "/usr/local/bin:/usr/bin:/bin",
-  TZ: Intl.DateTimeFormat().resolvedOptions().timeZone,
+  TZ: process.env.TZ ?? "",
   OPENSSL_CONF: "/dev/null",
   UV_USE_IO_URING: "0",
 });
