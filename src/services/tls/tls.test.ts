@@ -135,6 +135,9 @@ interface Met {
   readonly session: TlsSession | undefined;
   readonly failure: string | undefined;
   readonly exporter: Buffer | undefined;
+  /** In TLS 1.2: what the client may come back with, and whether what it came with was taken. */
+  readonly ticket?: Buffer | undefined;
+  readonly isResumed?: boolean;
 }
 
 /** One handshake over loopback. */
@@ -162,14 +165,15 @@ async function meet(contexts: Contexts, options: ConnectionOptions, speak?: (soc
   }
   const client = connect({ port: address.port, host: "127.0.0.1", rejectUnauthorized: false, ...options });
   const shown = Promise.withResolvers<string>();
-  client.on("secureConnect", () => shown.resolve(String(client.getPeerCertificate().subject.CN)));
+  client.on("secureConnect", () => shown.resolve(String(client.getPeerCertificate().subject?.CN)));
   client.on("error", (error) => shown.resolve((error as NodeJS.ErrnoException).code ?? error.message));
   const name = await shown.promise;
   const { session, failure } = await outcome.promise;
   const exporter = session && client.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", Buffer.alloc(0));
+  const resumption = { ticket: client.getSession(), isResumed: client.isSessionReused() };
   client.destroy();
   server.close();
-  return { shown: name, session, failure, exporter };
+  return { shown: name, session, failure, exporter, ...resumption };
 }
 
 const made = createContexts(
@@ -229,6 +233,19 @@ test("secureServer() speaks TLS 1.2 without a channel binding, and nothing older
   const old = await meet(contexts, { maxVersion: "TLSv1.1", minVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" });
   assert.equal(old.session, undefined);
   assert.equal(old.failure, "unsupported protocol");
+});
+
+test("a session is resumed where its ticket was given, and nowhere else: no other service, nothing from before a reload", async () => {
+  const options = { maxVersion: "TLSv1.2", servername: "one.example" } as const;
+  const first = await meet(contexts, options);
+  assert.equal(first.isResumed, false);
+  const again = await meet(contexts, { ...options, session: first.ticket });
+  assert.equal(again.isResumed, true);
+  const others = createContexts([certificate("one", ["one.example"])], settings);
+  assert.ok(others.kind === "done" && others.value);
+  const elsewhere = await meet(others.value, { ...options, session: first.ticket });
+  assert.equal(elsewhere.isResumed, false);
+  assert.equal(elsewhere.session?.protocol, "TLSv1.2", "it is a whole handshake then, no failure");
 });
 
 test("createContexts() with tlsminimum 1.3 refuses TLS 1.2", async () => {
