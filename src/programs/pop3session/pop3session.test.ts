@@ -48,9 +48,9 @@ class Client {
     const drop = readMaildrop(folder);
     if (drop.kind !== "done") throw new Error(drop.text);
     this.session = createSession(drop.value, [], {
-      onOutput: (octets) => {
-        this.said += octets.toString("latin1");
-        this.unreadOctets += octets.length;
+      onOutput: (text) => {
+        this.said += text;
+        this.unreadOctets += text.length;
       },
       onCredit: (octets) => {
         this.creditOctets += octets;

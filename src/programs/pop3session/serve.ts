@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
+import { encodeTextFrame, type Frame } from "../../protocol/wire/frame.ts";
 import {
   closeSession,
   inputCredit,
@@ -58,7 +58,7 @@ export function serveSessions(socket: Duplex, folder: string, whenClosed: () => 
     }
     channel.send(opened.encode(stream, {}));
     const session = createSession(drop.value, asked.logins, {
-      onOutput: (octets) => channel.send(encodeFrame(outputType, stream, octets)),
+      onOutput: (text) => channel.send(encodeTextFrame(outputType, stream, text)),
       onCredit: (octets) => channel.send(inputCredit.encode(stream, { octets })),
       onEnd(retrieved, { octets, messages }) {
         sessions.delete(stream);

@@ -1,12 +1,11 @@
 import { Buffer } from "node:buffer";
-import { closeSync, readSync } from "node:fs";
 import { createLines, tooLong } from "../../protocol/lines.ts";
 import type { Usage } from "../../protocol/maildir/quota.ts";
 import { lineTooLong, maxCommandOctets, parseCommand } from "../../protocol/pop3/command.ts";
-import { createMultiLineEncoder } from "../../protocol/pop3/multi-line.ts";
 import { createTransaction, type TransactionStep } from "../../protocol/pop3/transaction.ts";
 import { inputWindowOctets, outputWindowOctets } from "../../protocol/wire/mailbox.ts";
-import type { OpenMessage, Snapshot } from "./maildrop.ts";
+import type { Snapshot } from "./maildrop.ts";
+import { messagePieces, readOctets } from "./message-pieces.ts";
 
 /** One client after its login. */
 export interface Session {
@@ -19,23 +18,23 @@ export interface Session {
 }
 
 export interface SessionEvents {
-  onOutput(octets: Buffer): void;
+  /** One character an octet. */
+  onOutput(text: string): void;
   /** So much of the input is done with. */
   onCredit(octets: number): void;
   /** After QUIT, or when a message cannot be read on; `removed` is what is gone from the Maildir. */
   onEnd(retrieved: number, removed: Usage): void;
 }
 
-/** Twice as much, at most, goes into one frame. */
-const readOctets = 32_000;
 const listingOctets = 16_384;
 
 export function createSession(drop: Snapshot, logins: readonly string[], events: SessionEvents): Session {
   const transaction = createTransaction(drop, logins);
   const lines = createLines(maxCommandOctets);
+  const chunk = Buffer.allocUnsafeSlow(readOctets);
   let room = outputWindowOctets;
   let heldOctets = 0;
-  let reply: Iterator<Buffer> | undefined;
+  let reply: Iterator<string> | undefined;
   let hasEnded = false;
 
   /** As far as the client reads: a reply is made piece by piece, a command is obeyed when the last reply is out. */
@@ -49,15 +48,15 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
       }
       const line = lines.take();
       if (line === undefined) break;
-      if (line === tooLong) send(textOf(lineTooLong));
+      if (line === tooLong) send(lineOf(lineTooLong));
       else obey(transaction.step(parseCommand(line)));
     }
     giveCredit();
   };
 
-  const send = (octets: Buffer): void => {
-    room -= octets.length;
-    events.onOutput(octets);
+  const send = (text: string): void => {
+    room -= text.length;
+    events.onOutput(text);
   };
 
   /** While replies wait to be read no commands are wanted: they would only make more. */
@@ -70,14 +69,15 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
   const obey = (step: TransactionStep) => {
     switch (step.kind) {
       case "reply":
-        return send(textOf(step.reply));
+        return send(lineOf(step.reply));
       case "lines":
         reply = listingPieces(step.reply, step.lines);
         return;
       case "message": {
         const message = drop.open(step.number);
-        if (!message) return send(textOf("-ERR unable to open that message"));
+        if (!message) return send(lineOf("-ERR unable to open that message"));
         reply = messagePieces(message, step.bodyLines, {
+          chunk,
           whenSent: () => {
             if (step.bodyLines === undefined) transaction.retrieved(step.number);
           },
@@ -108,7 +108,7 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
       removed.octets += drop.message(number).octets;
       removed.messages++;
     }
-    send(textOf(failed ? "-ERR [SYS/PERM] unable to unlink all deleted messages" : "+OK "));
+    send(lineOf(failed ? "-ERR [SYS/PERM] unable to unlink all deleted messages" : "+OK "));
     end(removed);
   };
 
@@ -138,57 +138,15 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
   };
 }
 
-const textOf = (reply: string): Buffer => Buffer.from(`${reply}\r\n`, "latin1");
+const lineOf = (reply: string): string => `${reply}\r\n`;
 
-function* listingPieces(first: string, lines: Iterable<string>): Generator<Buffer> {
+function* listingPieces(first: string, lines: Iterable<string>): Generator<string> {
   let text = `${first}\r\n`;
   for (const line of lines) {
     text += `${line}\r\n`;
     if (text.length < listingOctets) continue;
-    yield Buffer.from(text, "latin1");
+    yield text;
     text = "";
   }
-  yield Buffer.from(`${text}.\r\n`, "latin1");
-}
-
-interface MessageEvents {
-  readonly whenSent: () => void;
-  /** It began, and cannot be read to its end. */
-  readonly whenBroken: () => void;
-}
-
-/** Closes the file when it is read to its end, or nobody wants the rest. */
-function* messagePieces(
-  { fd, octets }: OpenMessage,
-  bodyLines: number | undefined,
-  { whenSent, whenBroken }: MessageEvents,
-): Generator<Buffer> {
-  try {
-    const encoder = createMultiLineEncoder(bodyLines);
-    const chunk = Buffer.allocUnsafe(Math.min(readOctets, octets + 1));
-    let before = "+OK \r\n";
-    for (let at = 0, isLast = false; !isLast; before = "") {
-      const length = readAt(fd, chunk, at);
-      if (length === undefined) {
-        if (at > 0) whenBroken();
-        else yield textOf("-ERR [SYS/TEMP] unable to read that message");
-        return;
-      }
-      at += length;
-      const wire = encoder.encode(chunk.subarray(0, length));
-      isLast = length === 0 || at >= octets || encoder.isFull;
-      yield Buffer.concat([Buffer.from(before), wire, Buffer.from(isLast ? encoder.end() : "")]);
-    }
-    whenSent();
-  } finally {
-    closeSync(fd);
-  }
-}
-
-function readAt(fd: number, chunk: Buffer, at: number): number | undefined {
-  try {
-    return readSync(fd, chunk, 0, chunk.length, at);
-  } catch {
-    return undefined; // a disk that fails
-  }
+  yield `${text}.\r\n`;
 }

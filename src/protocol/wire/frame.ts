@@ -22,6 +22,15 @@ export function encodeFrame(type: number, stream: number, payload: Uint8Array): 
   return octets;
 }
 
+/** As `encodeFrame`, of a payload given as text, one character an octet. */
+export function encodeTextFrame(type: number, stream: number, payload: string): Buffer {
+  if (payload.length > maxPayloadOctets) throw new RangeError(`frame of ${payload.length} octets`);
+  const octets = Buffer.allocUnsafe(headerOctets + payload.length);
+  writeHeader(octets, type, stream, payload.length);
+  octets.write(payload, headerOctets, "latin1");
+  return octets;
+}
+
 export function writeHeader(octets: Buffer, type: number, stream: number, payloadOctets: number): void {
   octets.writeUInt32BE(payloadOctets, 0);
   octets[4] = type;
