@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { closeAtExec, keepAcrossExec } from "../../services/kernel/descriptors.ts";
@@ -7,6 +6,7 @@ import { become, dropCapabilities, endWith, forbidNewPrivileges } from "../../se
 import { type PathRight, restrictByLandlock } from "../../services/kernel/landlock.ts";
 import { limit } from "../../services/kernel/limits.ts";
 import { osReason } from "../../services/kernel/os-reason.ts";
+import { randomOctets } from "../../services/kernel/random.ts";
 import { buildFilter, restrictCalls } from "../../services/kernel/seccomp.ts";
 import { type Machine, thisMachine } from "../../services/kernel/system-calls.ts";
 import { kernelWalls } from "../../services/launch/kernel-walls.ts";
@@ -20,7 +20,9 @@ export function becomeProgram(order: LaunchOrder): Failure {
   const { plan, main } = order;
   const machine = thisMachine();
   if (!machine) return temporary("3.0", `cannot start on ${process.arch}: its system calls are not in our tables`);
-  const random = randomBytes(12);
+  const made = randomOctets(machine, 12);
+  if (made.kind !== "done") return made;
+  const random = made.value;
   const key: ExecKey = [random.readUInt32LE(0), random.readUInt32LE(4), random.readUInt32LE(8)];
   process.umask(0o077);
 

@@ -8,9 +8,10 @@ import { test } from "node:test";
 import { tryLock } from "./descriptors.ts";
 import { deviceOf, openDirectoryOf, syncFileSystem } from "./flush.ts";
 import { peerCredentials } from "./peer-credentials.ts";
+import { randomOctets } from "./random.ts";
 import { buildFilter, type CallRule } from "./seccomp.ts";
 import { listenTcp, listenUnix, sixteenBitGroups, socketPair } from "./sockets.ts";
-import { systemCalls } from "./system-calls.ts";
+import { systemCalls, thisMachine } from "./system-calls.ts";
 
 const worked = <Value>(outcome: { kind: string; value?: Value; text?: string }): Value => {
   assert.equal(outcome.kind, "done", outcome.text ?? "");
@@ -22,6 +23,14 @@ function folder(t: { after: (clean: () => void) => void }): string {
   t.after(() => rmSync(path, { recursive: true, force: true }));
   return path;
 }
+
+test("randomOctets() gives others each time", () => {
+  const machine = thisMachine();
+  assert.ok(machine);
+  const [one, other] = [worked(randomOctets(machine, 12)), worked(randomOctets(machine, 12))];
+  assert.equal(one.length, 12);
+  assert.notDeepEqual(one, other);
+});
 
 test("socketPair() connects two descriptors", () => {
   const [one, other] = worked(socketPair());

@@ -1,6 +1,6 @@
 import { dlopen, getInt32, getRawPointer } from "node:ffi";
-import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 import { type Failure, temporary } from "../../protocol/outcome.ts";
+import { systemErrorMessage, systemErrorShortName } from "./os-reason.ts";
 
 /** The calls we make. Variadic ones (open, fcntl, prctl, syscall) take integers only, which x86_64 and aarch64 pass alike. */
 const load = () =>
@@ -43,8 +43,8 @@ export type KernelOutcome<Value> = { readonly kind: "done"; readonly value: Valu
 /** Why the libc call just made has failed; `tried` completes "cannot ...". Call it before anything else. */
 export function kernelFailure(tried: string): KernelFailure {
   const errno = getInt32(libc().__errno_location());
-  const text = `cannot ${tried}: ${getSystemErrorMessage(-errno)}`;
-  return { ...temporary("3.0", text), code: getSystemErrorName(-errno) };
+  const text = `cannot ${tried}: ${systemErrorMessage(-errno)}`;
+  return { ...temporary("3.0", text), code: systemErrorShortName(-errno) };
 }
 
 /** A system call libc has no name for, or whose arguments it would not pass on as they are. -1 is failure. */

@@ -31,6 +31,7 @@ export const systemCalls = {
   fsopen: [430, 430],
   fspick: [433, 433],
   futimesat: [261, null],
+  getrandom: [318, 278],
   init_module: [175, 105],
   inotify_add_watch: [254, 27],
   io_uring_enter: [426, 426],
