@@ -14,7 +14,7 @@ import {
 import { createChannel } from "../../services/channel/channel.ts";
 import { nodeFiles } from "../../services/maildir/files.ts";
 import { removeStale } from "../../services/maildir/folder.ts";
-import { noteChange } from "../../services/maildir/quota.ts";
+import { noteChange } from "../../services/maildir/note-change.ts";
 import { readMaildrop } from "./maildrop.ts";
 import { createSession, type Session } from "./session.ts";
 

@@ -1,5 +1,3 @@
-import { createHash } from "node:crypto";
-
 /** What of a message's file name stays when a reader marks it: all up to the first colon. */
 export function baseName(name: string): string {
   const colon = name.indexOf(":");
@@ -45,10 +43,10 @@ const maxUidOctets = 70;
 
 /**
  * A message's unique-id for POP3: its base name, as with qmail, or, where that is not 1 to 70 visible characters (RFC
- * 1939 §7), a digest of it.
+ * 1939 §7), a digest of it: 1 to 70 such characters that `digest` makes of the octets.
  */
-export function uidOf(name: string): string {
+export function uidOf(name: string, digest: (octets: string) => string): string {
   const base = baseName(name);
   if (base.length <= maxUidOctets && /^[!-~]+$/.test(base)) return base;
-  return createHash("sha256").update(base, "latin1").digest("base64url");
+  return digest(base);
 }

@@ -17,7 +17,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { nodeFiles } from "./files.ts";
 import { makeMaildir } from "./folder.ts";
-import { noteChange, type Room, roomIn } from "./quota.ts";
+import { noteChange } from "./note-change.ts";
+import { type Room, roomIn } from "./quota.ts";
 
 let box = "";
 beforeEach(() => {

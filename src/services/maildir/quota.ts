@@ -3,7 +3,6 @@ import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { sizeInName } from "../../protocol/maildir/file-name.ts";
 import {
-  changeLine,
   hasRoom,
   isSameQuota,
   maxSizeFileOctets,
@@ -15,6 +14,7 @@ import {
 } from "../../protocol/maildir/quota.ts";
 import { errorCode, safeFlags, writePiece } from "./file.ts";
 import type { Files } from "./files.ts";
+import { sizePath } from "./note-change.ts";
 import { remove } from "./store.ts";
 
 /** Whether a message may still be stored; "unlimited" where there is no quota, and nothing to be noted. */
@@ -44,20 +44,6 @@ export function roomIn(files: Files, folder: string, octets: number, nowMs: numb
     return given ? "room" : "unlimited";
   }
 }
-
-/** Notes that messages came or, with numbers below 0, went. Never fails: what is not noted is counted one day. */
-export function noteChange(files: Files, folder: string, change: Usage): void {
-  try {
-    const fd = files.open(sizePath(folder), constants.O_WRONLY | constants.O_APPEND | safeFlags);
-    try {
-      if (files.fstat(fd).isFile()) writePiece(files, fd, Buffer.from(changeLine(change), "latin1"));
-    } finally {
-      files.close(fd);
-    }
-  } catch {}
-}
-
-const sizePath = (folder: string): string => `${folder}/maildirsize`;
 
 /** `undefined` when there is none, or it says nothing. */
 function readSizeFile(files: Files, folder: string): (SizeFile & { readonly writtenMs: number }) | undefined {
