@@ -60,6 +60,7 @@ export const bars: readonly Bar[] = [
   },
   { scenario: "S9", cases: /^local, \d+ deferred/, figure: "accept", beside: emptyQueue, reach: 0.8 },
   { scenario: "S9", cases: /^local, \d+ deferred/, figure: "e2e", beside: emptyQueue, reach: 0.8 },
+  { scenario: "S10", cases: /busy$/, figure: "per_s", reach: 10_000 },
   { scenario: "S10", cases: /busy$/, figure: "wait_max", reach: 200 },
   { scenario: "S11", cases: /^local, \d+ dead/, figure: "e2e", beside: emptyQueue, reach: 0.9 },
   { scenario: "S11", cases: /^relay, \d+ dead/, figure: "e2e", beside: { ownCase: /^relay, empty/ }, reach: 0.9 },

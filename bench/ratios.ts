@@ -20,6 +20,8 @@ const figures: ReadonlyMap<string, boolean> = new Map([
   ["smtpd_pss", false],
   ["banner_max", false],
   ["stat_ms", false],
+  ["per_s", true],
+  ["first_max", false],
   ["wait_p99", false],
   ["wait_max", false],
   ["start_s", false],

@@ -269,6 +269,6 @@ test("local gives the place of a forgotten question away, and looks for so many 
     if (n === 900) socket.takeSent();
   }
   assert.equal(socket.isGone, false);
-  assert.equal(routed, 64);
+  assert.equal(routed, 256);
   assert.equal(socket.takeSent().length, 100, "those who wait are told that nobody can tell");
 });

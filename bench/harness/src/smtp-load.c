@@ -114,7 +114,7 @@ static void failed(struct conn *c, const char *what, const char *text)
   for (char *p = problem; *p; p++) if (*p == '"' || *p == '\\' || (unsigned char)*p < 32) *p = ' ';
   if (c->stage >= MAIL && c->stage <= BODY) given--; /* somebody else's turn */
   hang_up(c);
-  if (errors > 100 + total / 10) limit = 0;
+  if (errors > 100 + (busy ? sessions : total) / 10) limit = 0;
   else if (given < total && (begun || !gate) && !busy) dial(c);
   else finished++;
 }

@@ -39,7 +39,10 @@ export interface LocalLink {
 }
 
 const maxWaiting = 1_000;
-/** Asked or waiting: a client does not wait longer for its reply. */
+/** As many as one `smtpd` may ask at once: after a start they all may be about addresses nobody has asked for yet. */
+const maxMailboxesWaiting = 10_000;
+/** Asked or waiting. `smtpd` waits a little longer; its client would for minutes (RFC 5321 §4.5.3.2.3). */
+const longestMailboxMs = 15_000;
 const longestMs = 5_000;
 const longestCheckMs = 25_000;
 
@@ -47,7 +50,7 @@ const longestCheckMs = 25_000;
 export function createLocalLink(): LocalLink {
   let channel: Channel | undefined;
   const mailboxes = createLine<number>({
-    ...{ atOnce: maxMailboxQuestions, maxWaiting, longestMs, none: cannotTell },
+    ...{ atOnce: maxMailboxQuestions, maxWaiting: maxMailboxesWaiting, longestMs: longestMailboxMs, none: cannotTell },
     forget: (stream) => forgetMailbox.encode(stream, {}),
   });
   const passwords = createLine<string>({

@@ -31,7 +31,7 @@ import type { Workers } from "./workers.ts";
 /** A worker that has not answered by then is busy with something else, or there is no place for one. */
 const longestMs = 10_000;
 /** So many are looked for at once, those that were forgotten while a file system hung among them. */
-const maxLooking = 64;
+const maxLooking = 256;
 
 export type DirectoryDesk = Pick<Desk, "route" | "workers" | "defaultDelivery" | "fullIsPermanent" | "isOpen"> & {
   /** The site's own program says; "Z" without one. */

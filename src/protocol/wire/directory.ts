@@ -115,4 +115,4 @@ export const maxPathOctets = 4_096;
 /** Longest octet string of a SASL exchange; a longer one breaks the channel. */
 export const maxSaslOctets = 12_288;
 /** `local` is asked about so many mailboxes at once; more break the channel. */
-export const maxMailboxQuestions = 8;
+export const maxMailboxQuestions = 64;
