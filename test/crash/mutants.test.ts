@@ -40,6 +40,7 @@ interface Row {
  */
 const slowly: readonly Fault[] = [
   { file: "programs/local/flush.js", from: "setImmediate(flush)", to: "setTimeout(flush, 500)" },
+  { file: "programs/local/flush.js", from: "patienceMs = 10;", to: "patienceMs = 500;" },
   {
     file: "programs/queue/commit.js",
     from: "const outcome = await this.#storage.apply(changes, refusable)",

@@ -93,6 +93,7 @@ function fakeWorker(): { worker: Worker; socket: FakeSocket; closed: boolean } {
     serverRoot: undefined,
     mayRun: () => true,
     openFolder: (_, folder) => (folder < 200 ? done(openSync("/dev/null", "r")) : temporary("3.0", "no such folder")),
+    flush() {},
     whenIdle() {},
     whenClosed: () => {
       made.closed = true;
@@ -129,7 +130,10 @@ function openLocal() {
       endPrograms: () => {},
       close: () => {},
     },
-    flusher: createFlusher(() => done(undefined)),
+    flusher: createFlusher(
+      () => done(undefined),
+      () => 1,
+    ),
     held,
     defaultDelivery: () => "./Maildir/",
     host: () => "here.example",

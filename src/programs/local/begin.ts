@@ -27,6 +27,7 @@ import { createWorkers } from "./workers.ts";
 const passwdPath = "/etc/passwd";
 /** Of all local deliveries at once, as many may run programs of one user; a part of them stays for others. */
 const shareOfOneUser = 0.8;
+const mostUnflushed = 50;
 /** Deliveries that run get so long to end when we stop; then programs are told to, and get a little more. */
 const stopMs = 6_000;
 const programsStopMs = 1_000;
@@ -85,6 +86,8 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
   };
 
   const serverRoot = facts.embedded ? dirname(facts.usersFolder) : undefined;
+  // Half of all places may be taken by those that wait for a flush.
+  const flusher = createFlusher(syncFileSystem, () => Math.min(mostUnflushed, settings.concurrencylocal / 2));
   const workers = createWorkers({
     facts,
     mailFolders: () => settings.mailfolders,
@@ -92,7 +95,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
     mostProgramsOfOneUser: () => Math.max(1, Math.floor(settings.concurrencylocal * shareOfOneUser)),
     start: (plan, options) => {
       const child = launch(plan, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
-      return createWorker(child, { ...options, openFolder, serverRoot });
+      return createWorker(child, { ...options, openFolder, serverRoot, flush: flusher.now });
     },
     log: given.log,
   });
@@ -102,7 +105,7 @@ export async function begin(given: Given): Promise<Outcome<Program>> {
       return routeAddress(address, directory);
     },
     workers,
-    flusher: createFlusher(syncFileSystem),
+    flusher,
     held: { octets: 0 },
     defaultDelivery: () => settings.defaultdelivery.join("\n"),
     host: () => settings.me,

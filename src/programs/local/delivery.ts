@@ -1,4 +1,5 @@
 import { isEnvelopeAddress } from "../../protocol/address.ts";
+import { wroteFilesAlone } from "../../protocol/dot-qmail/report.ts";
 import { type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import {
   bodyEnd,
@@ -108,7 +109,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
       end(final, final.letter === "Z" ? undefined : settle);
       return undefined;
     }
-    flusher.add(folders, (failure) => {
+    flusher.add(folders, forwards.length === 0 && wroteFilesAlone(final.text), (failure) => {
       if (!failure) return end(final, settle);
       worker.send(abandon.encode(workerStream, {}));
       end(toReport(failure));

@@ -3,10 +3,12 @@ import type { Failure, Outcome } from "../../protocol/outcome.ts";
 /** Flushes file systems for many deliveries at once. */
 export interface Flusher {
   /**
-   * Calls `then` when all of `folders` (descriptors, by device) have been flushed: with the others of this loop turn,
-   * once for each device. The descriptors must stay open until the next turn.
+   * Calls `then` when all of `folders` (descriptors, by device) have been flushed, once for each device: with the others
+   * of this loop turn or, if `mayWait`, 10 ms later at most, with whoever came meanwhile. The descriptors stay open.
    */
-  add(folders: ReadonlyMap<number, number>, then: (failure: Failure | undefined) => void): void;
+  add(folders: ReadonlyMap<number, number>, mayWait: boolean, then: (failure: Failure | undefined) => void): void;
+  /** Flushes what waits, and tells: before descriptors are closed. */
+  now(): void;
 }
 
 interface Waiting {
@@ -14,11 +16,19 @@ interface Waiting {
   readonly then: (failure: Failure | undefined) => void;
 }
 
-/** `sync` flushes the file system that a descriptor is on, and waits: see `syncFileSystem`. */
-export function createFlusher(sync: (folder: number) => Outcome<void>): Flusher {
+const patienceMs = 10;
+
+/**
+ * `sync` flushes the file system that a descriptor is on, and waits: see `syncFileSystem`. When so many wait as `most`
+ * says they wait no longer.
+ */
+export function createFlusher(sync: (folder: number) => Outcome<void>, most: () => number): Flusher {
   let waiting: Waiting[] = [];
+  let timer: NodeJS.Timeout | undefined;
 
   const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
     const group = waiting;
     waiting = [];
     const flushed = new Map<number, Outcome<void>>();
@@ -31,9 +41,11 @@ export function createFlusher(sync: (folder: number) => Outcome<void>): Flusher 
     }
   };
   return {
-    add(folders, then) {
-      if (waiting.length === 0) setImmediate(flush);
+    add(folders, mayWait, then) {
       waiting.push({ folders, then });
+      if (!mayWait || waiting.length >= most()) setImmediate(flush);
+      else timer ??= setTimeout(flush, patienceMs);
     },
+    now: flush,
   };
 }

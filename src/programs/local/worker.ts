@@ -45,6 +45,8 @@ export interface WorkerOptions {
   readonly mayRun: () => boolean;
   /** Opens a folder by a worker's own descriptor; fails unless it is on that device. */
   readonly openFolder: (pid: number, descriptor: number, device: number) => Outcome<number>;
+  /** Flushes what was written through its folders, before they are closed. */
+  readonly flush: () => void;
   /** It has nothing left to do. */
   readonly whenIdle: () => void;
   readonly whenClosed: (why: string) => void;
@@ -85,10 +87,8 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
       streams.clear();
       options.whenClosed(why);
       for (const events of lost) events.onLost();
-      // Not now: a flush of this turn may still need them.
-      setImmediate(() => {
-        for (const folder of folders.values()) closeSync(folder);
-      });
+      options.flush();
+      for (const folder of folders.values()) closeSync(folder);
     },
   });
   child.on("error", () => channel.close());

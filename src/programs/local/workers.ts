@@ -148,7 +148,7 @@ export function createWorkers(options: WorkersOptions): Workers {
     );
   };
 
-  /** Not now: what a worker that gives way has just written is to be flushed in this turn, by its own descriptors. */
+  /** Not now: what a worker that gives way has just written is about to be handed over to be flushed by its descriptors. */
   const soon = (): void => {
     if (waiting.length > 0) setImmediate(giveNext);
   };

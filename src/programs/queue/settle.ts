@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Action, NoticeRecipient } from "../../protocol/bounce/notice.ts";
+import { wroteFilesAlone } from "../../protocol/dot-qmail/report.ts";
 import type { Event } from "../../protocol/event/event.ts";
 import { isExpired, judge, type Report, type Verdict } from "../../protocol/schedule/retry.ts";
 import type { ChannelName } from "../../protocol/schedule/scheduler.ts";
@@ -56,9 +57,6 @@ interface Settlement {
   isRepeatable: boolean;
 }
 
-/** What `deliver` says when it wrote files, which have marks against a repetition, and started no program. */
-const onlyFiles = /^did [0-9]+\+0\+0\n$/;
-
 /** A forwarded message may have so much before its body: each hop within this server adds to it. */
 const maxPrefixOctets = 262_144;
 
@@ -94,7 +92,7 @@ export class Settler {
     for (const { entry, logNumber, reported } of results) {
       const verdict = this.#verdict(active, reported, judge(reported, entry, startedMs, last));
       const queued = this.#take(active, entry, verdict, reported, settlement);
-      settlement.isRepeatable &&= verdict.kind === "deferred" || wroteFilesAlone(entry, verdict);
+      settlement.isRepeatable &&= verdict.kind === "deferred" || isMarked(entry, verdict);
       if (verdict.kind === "deferred") isDelayed ||= isLate(this.#core, active, entry, startedMs);
       if (logNumber !== undefined) this.#log(logNumber, verdict, queued);
     }
@@ -312,8 +310,9 @@ const newSettlement = (): Settlement => ({
   isRepeatable: true,
 });
 
-const wroteFilesAlone = ({ channel }: Entry, { kind, text }: Verdict): boolean =>
-  kind === "delivered" && channel === "local" && onlyFiles.test(text);
+/** A repetition would find that it was done. */
+const isMarked = ({ channel }: Entry, { kind, text }: Verdict): boolean =>
+  kind === "delivered" && channel === "local" && wroteFilesAlone(text);
 
 const wantsFailure = (dsn: Dsn | undefined): boolean => !dsn || dsn.notify === 0 || (dsn.notify & notifyFailure) !== 0;
 
