@@ -13,7 +13,7 @@ export const readOctets = 32_000;
 
 /**
  * The reply to RETR, or to TOP with `bodyLines`, as it is read from the file, which it closes when it is read to its
- * end, or nobody wants the rest. `chunk` has room for `readOctets`, and is used for nothing else before the next piece.
+ * end, or nobody wants the rest. `chunk` has room for `readOctets`, and may be used for others between two pieces.
  */
 export function* messagePieces(
   { fd, octets }: OpenMessage,

@@ -43,6 +43,7 @@ class Client {
   creditOctets = 0;
   unreadOctets = 0;
   readonly session;
+  #idle: (() => void)[] = [];
 
   constructor(folder = box) {
     const drop = readMaildrop(folder);
@@ -55,6 +56,7 @@ class Client {
       onCredit: (octets) => {
         this.creditOctets += octets;
       },
+      whenIdle: (work) => void this.#idle.push(work),
       onEnd: (retrieved, removed) => {
         this.ended = { retrieved, removed };
       },
@@ -66,6 +68,7 @@ class Client {
     this.said = "";
     this.session.input(Buffer.from(lines.map((line) => `${line}\r\n`).join("")));
     this.read();
+    for (const work of this.#idle.splice(0)) work();
     return this.said;
   }
 
@@ -145,6 +148,31 @@ test("a message that another reader has moved is found again; one that is gone i
   assert.equal(client.say("DELE 1", "DELE 2", "QUIT"), "+OK \r\n+OK \r\n+OK \r\n");
   assert.deepEqual(names("cur"), []);
   assert.deepEqual(client.ended?.removed.messages, 1);
+});
+
+test("who takes one message after the other is sent what was read ahead; what was not sent is not seen", () => {
+  for (const name of ["a", "b", "c", "d"]) put(`new/${name}`, `${name}\n`);
+  const before = readdirSync("/proc/self/fd").length;
+  const client = new Client();
+  client.say("RETR 1");
+  rmSync(join(box, "new/b"));
+  assert.equal(client.say("RETR 2"), "+OK \r\nb\r\n.\r\n");
+  assert.equal(client.say("TOP 3 0", "RETR 4"), "+OK \r\nc\r\n.\r\n+OK \r\nd\r\n.\r\n");
+  client.say("QUIT");
+  assert.deepEqual(names("cur"), ["a:2,S", "c:2,", "d:2,S"]);
+  assert.equal(client.ended?.retrieved, 3);
+  const gone = new Client();
+  gone.say("RETR 1");
+  gone.session.close();
+  assert.equal(readdirSync("/proc/self/fd").length, before, "a file is left open");
+});
+
+test("a message that was read ahead and deleted then is not sent", () => {
+  for (const name of ["a", "b", "c"]) put(`new/${name}`, `${name}\n`);
+  const client = new Client();
+  assert.equal(client.say("RETR 1"), "+OK \r\na\r\n.\r\n");
+  assert.equal(client.say("DELE 2", "RETR 2", "RETR 3"), "+OK \r\n-ERR already deleted\r\n+OK \r\nc\r\n.\r\n");
+  assert.equal(client.say("RSET", "RETR 2"), "+OK \r\n+OK \r\nb\r\n.\r\n");
 });
 
 const odd: readonly { readonly name: string; readonly put: (path: string) => void }[] = [

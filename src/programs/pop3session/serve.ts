@@ -59,6 +59,7 @@ export function serveSessions(socket: Duplex, folder: string, whenClosed: () => 
     channel.send(opened.encode(stream, {}));
     const session = createSession(drop.value, asked.logins, {
       onOutput: (text) => channel.send(encodeTextFrame(outputType, stream, text)),
+      whenIdle: (work) => void setImmediate(work),
       onCredit: (octets) => channel.send(inputCredit.encode(stream, { octets })),
       onEnd(retrieved, { octets, messages }) {
         sessions.delete(stream);

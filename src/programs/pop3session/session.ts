@@ -24,6 +24,15 @@ export interface SessionEvents {
   onCredit(octets: number): void;
   /** After QUIT, or when a message cannot be read on; `removed` is what is gone from the Maildir. */
   onEnd(retrieved: number, removed: Usage): void;
+  /** Calls once, when what was said has left. */
+  whenIdle(work: () => void): void;
+}
+
+/** A message that was begun before it was asked for. */
+interface Ahead {
+  readonly number: number;
+  readonly first: string;
+  readonly rest: Generator<string>;
 }
 
 const listingOctets = 16_384;
@@ -35,6 +44,8 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
   let room = outputWindowOctets;
   let heldOctets = 0;
   let reply: Iterator<string> | undefined;
+  let lastNumber = 0;
+  let ahead: Ahead | undefined;
   let hasEnded = false;
 
   /** As far as the client reads: a reply is made piece by piece, a command is obeyed when the last reply is out. */
@@ -73,24 +84,54 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
       case "lines":
         reply = listingPieces(step.reply, step.lines);
         return;
-      case "message": {
-        const message = drop.open(step.number);
-        if (!message) return send(lineOf("-ERR unable to open that message"));
-        reply = messagePieces(message, step.bodyLines, {
-          chunk,
-          whenSent: () => {
-            if (step.bodyLines === undefined) transaction.retrieved(step.number);
-          },
-          // A final dot would make the client believe that it has all of it; so the connection ends.
-          whenBroken: () => end({ octets: 0, messages: 0 }),
-        });
-        return;
-      }
+      case "message":
+        return sendMessage(step.number, step.bodyLines);
       case "quit":
         return update();
       default:
         step satisfies never;
     }
+  };
+
+  const sendMessage = (number: number, bodyLines: number | undefined): void => {
+    const isInOrder = number === lastNumber + 1;
+    lastNumber = number;
+    const begun = bodyLines === undefined && ahead?.number === number ? ahead : undefined;
+    if (begun) ahead = undefined;
+    else dropAhead();
+    if (begun) send(begun.first);
+    reply = begun?.rest ?? beginMessage(number, bodyLines, isInOrder);
+    if (!reply) send(lineOf("-ERR unable to open that message"));
+  };
+
+  const beginMessage = (number: number, bodyLines: number | undefined, isInOrder: boolean) => {
+    const message = drop.open(number);
+    if (!message) return undefined;
+    return messagePieces(message, bodyLines, {
+      chunk,
+      whenSent: () => {
+        if (bodyLines !== undefined) return;
+        transaction.retrieved(number);
+        if (isInOrder) events.whenIdle(() => readAhead(number + 1));
+      },
+      // A final dot would make the client believe that it has all of it; so the connection ends.
+      whenBroken: () => end({ octets: 0, messages: 0 }),
+    });
+  };
+
+  /** Who takes message after message is busy with the last one, now, and will ask for this one. */
+  const readAhead = (number: number): void => {
+    if (hasEnded || reply || ahead || lastNumber !== number - 1) return;
+    if (number > drop.count || transaction.deletedNumbers.has(number)) return;
+    const rest = beginMessage(number, undefined, true);
+    const first = rest?.next();
+    if (rest && first && !first.done) ahead = { number, first: first.value, rest };
+  };
+
+  /** Closes the file. */
+  const dropAhead = (): void => {
+    ahead?.rest.return(undefined);
+    ahead = undefined;
   };
 
   /** The UPDATE state (RFC 1939 §6): what was deleted goes, the rest is not new any more. */
@@ -114,6 +155,7 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
 
   const end = (removed: Usage): void => {
     hasEnded = true;
+    dropAhead();
     events.onEnd(transaction.retrievedNumbers.size, removed);
   };
 
@@ -134,6 +176,7 @@ export function createSession(drop: Snapshot, logins: readonly string[], events:
     close() {
       hasEnded = true;
       reply?.return?.(); // closes the file
+      dropAhead();
     },
   };
 }
