@@ -71,3 +71,14 @@ test("createLines() takes one line of another length", () => {
   assert.equal(lines.take(10), "x".repeat(8));
   assert.equal(lines.take(), tooLong);
 });
+
+test("createLines() shows whole lines ahead, and takes none of them", () => {
+  const lines = createLines(10, "CR LF");
+  assert.deepEqual(lines.ahead(2), []);
+  lines.put(Buffer.from("a\r\n\nbc\rd\r\ne\r\nf"));
+  assert.deepEqual(lines.ahead(0), []);
+  assert.deepEqual(lines.ahead(2), ["a", ""]);
+  assert.deepEqual(lines.ahead(9), ["a", "", "bc\rd", "e"]);
+  assert.equal(lines.take(), "a");
+  assert.deepEqual(lines.ahead(9), ["", "bc\rd", "e"]);
+});

@@ -18,6 +18,8 @@ export interface Lines<Taken extends Line = Line> {
   take(maxOctets?: number): Taken | undefined;
   /** The first octets of the next line, as far as they have come. */
   peek(octets: number): string;
+  /** The whole lines that are next, without their ends, at most so many. Neither taken nor checked. */
+  ahead(most: number): readonly string[];
   /** At most so many of all that is left. */
   takeOctets(most: number): Buffer;
   /** All that is left, which is then gone: what was sent before TLS must not count after it. */
@@ -62,6 +64,17 @@ export function createLines(maxOctets: number, ends: "any" | "CR LF" = "any"): L
       return octets.toString("latin1", 0, lineFeed > 0 && octets[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed);
     },
     peek: (octets) => input.toString("latin1", 0, Math.min(octets, input.length)),
+    ahead(most) {
+      const found: string[] = [];
+      for (let from = 0; found.length < most; ) {
+        const lineFeed = input.indexOf(LF, from);
+        if (lineFeed < 0) break;
+        const end = lineFeed > from && input[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
+        found.push(input.toString("latin1", from, end));
+        from = lineFeed + 1;
+      }
+      return found;
+    },
     takeOctets,
     rest: () => takeOctets(input.length),
   };

@@ -1,4 +1,5 @@
-import { endOfData, recipientTaken, takeBack } from "../../protocol/smtp/session.ts";
+import { parseCommand } from "../../protocol/smtp/command.ts";
+import { endOfData, recipientOf, recipientTaken, takeBack } from "../../protocol/smtp/session.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
 import type { Forget } from "../../services/channel/streams.ts";
 import { waiting } from "../../services/line-connection/speaker.ts";
@@ -9,6 +10,8 @@ import { replyFor, tooManyUnknown, unknownRecipient } from "./recipients.ts";
 const questionSeconds = 20;
 /** So many unknown recipients may be typing errors. */
 const errorsForgiven = 3;
+/** Recipients that are asked about before their turn. */
+const mostForeseen = 50;
 const notYours = "553 5.7.1 you may not send as that address";
 const cannotTellRelay = "451 4.3.0 cannot tell whether you may send there, try again later";
 const cannotTellSender = "451 4.3.0 cannot tell whether that address is yours, try again later";
@@ -17,6 +20,8 @@ const cannotTellSender = "451 4.3.0 cannot tell whether that address is yours, t
 export class Questions {
   readonly #talk: Conversation;
   #unknownRecipients = 0;
+  /** How many in a row were there: who guesses is not helped along. */
+  #knownInARow = 0;
   #hasAskedRelay = false;
 
   constructor(talk: Conversation) {
@@ -28,9 +33,16 @@ export class Questions {
     const { rules, around, terms } = this.#talk;
     if (!rules.mayRelay && around.recipients.isGuessing(terms.address)) return this.#stopGuessing(command);
     this.#ask(
-      (answer) => around.recipients.ask(address, answer),
+      (answer) => around.recipients.ask(address, answer, () => this.#foreseen()),
       (value) => this.#answerRecipient(command, replyFor(value), taken),
     );
+  }
+
+  /** Whom a client that pipelines names next. */
+  #foreseen(): readonly string[] {
+    const { lines, rules } = this.#talk;
+    const commands = lines.ahead(Math.min(this.#knownInARow, mostForeseen)).map(parseCommand);
+    return commands.flatMap((command) => (command.verb === "RCPT" ? recipientOf(command, rules) : []));
   }
 
   /** May the account send as this reverse-path? `taken` is the reply if so. */
@@ -90,6 +102,7 @@ export class Questions {
   /** `reply` is "" when the recipient may come. */
   #answerRecipient(command: string, reply: string, taken: string) {
     const { rules, around, terms } = this.#talk;
+    this.#knownInARow = reply === "" ? this.#knownInARow + 1 : 0;
     if (reply === "") return this.#talk.goOn(command, taken);
     if (taken === recipientTaken) takeBack(this.#talk.session); // VRFY had none taken
     if (reply !== unknownRecipient || rules.mayRelay) return this.#talk.goOn(command, reply);

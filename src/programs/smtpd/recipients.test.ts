@@ -157,3 +157,56 @@ test("a client that may relay is told the truth, as often as it asks", async () 
   for (let guess = 0; guess < 10; guess++) assert.match(await talk.ask("RCPT TO:<no@localhost>"), /^550 5\.1\.1/);
   talk.close();
 });
+
+const rcpts = (names: readonly string[]): string => names.map((name) => `RCPT TO:<${name}@localhost>\r\n`).join("");
+const untilAsked = async (stage: Stage, count: number): Promise<void> => {
+  while (stage.directory.asked.length < count) await new Promise(setImmediate);
+};
+
+test("those a client names ahead are asked about together, as many as were there in a row before, each once", async () => {
+  await using stage = await knowing();
+  const talk = await greeted(stage);
+  for (const name of ["a", "b", "c"]) await talk.ask(`RCPT TO:<${name}@localhost>`);
+  stage.directory.recipient = () => undefined;
+  const next = ["d", "e", "E", "a", "f", "g"];
+  talk.send(`${rcpts(next)}VRFY <h@localhost>\r\n`);
+  const other = await greeted(stage);
+  await untilAsked(stage, 5);
+  other.send(rcpts(["e", "other"]));
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.deepEqual(stage.directory.asked.slice(3), ["d@localhost", "e@localhost"]);
+  stage.directory.recipient = (address) => (address.startsWith("no") ? wire.doesNotExist : wire.exists);
+  await stage.directory.hangUp();
+  for (const each of [talk, other]) assert.match(await each.reply(), /^451 4\.3\.0/);
+  await stage.directory.connect(stage.service.attachDirectory);
+  for (const _ of next.slice(1)) assert.match(await talk.reply(), /^250 2\.1\.5/);
+  assert.match(await talk.reply(), /^252 /);
+  talk.close();
+  other.close();
+});
+
+test("who names recipients that are not there has none of those that follow asked about before their turn", async () => {
+  await using stage = await knowing({ relayclients: "127.0.0.1" });
+  const talk = await greeted(stage);
+  for (const name of ["a", "b", "c"]) await talk.ask(`RCPT TO:<${name}@localhost>`);
+  await talk.ask("RCPT TO:<no@localhost>");
+  stage.directory.recipient = () => undefined;
+  talk.send(rcpts(["d", "e", "f"]));
+  await untilAsked(stage, 5);
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+  assert.deepEqual(stage.directory.asked.slice(4), ["d@localhost"]);
+  talk.close();
+});
+
+test("an answer that never comes is given up with the last who waits for it", async () => {
+  await using stage = await knowing();
+  stage.directory.recipient = () => undefined;
+  const talk = await greeted(stage);
+  talk.send(rcpts(["a"]));
+  await untilAsked(stage, 1);
+  for (let second = 0; second < 20; second++) stage.service.tick();
+  assert.match(await talk.reply(), /^451 4\.3\.0/);
+  stage.directory.recipient = () => wire.exists;
+  assert.match(await talk.ask("RCPT TO:<a@localhost>"), /^250/);
+  talk.close();
+});

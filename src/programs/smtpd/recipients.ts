@@ -11,13 +11,24 @@ import type { DirectoryClient } from "../../services/directory-client/directory-
 export interface Recipients {
   /** Does `directory` have to be asked? Only about what would be delivered here, and not again within seconds. */
   isInDoubt(address: string): boolean;
-  /** `answer` gets one of the five of wire/directory.ts, soon: while `directory` is away it is waited for. */
-  ask(address: string, answer: (value: number) => void): Forget;
+  /**
+   * `answer` gets one of the five of wire/directory.ts, soon: while `directory` is away it is waited for. Those that are
+   * `next` are asked about with it, so that all hops are made once: that is all `next` is for, and it may never be called.
+   */
+  ask(address: string, answer: Answer, next: () => readonly string[]): Forget;
   /** A client guessed wrong. */
   countUnknown(client: string): void;
   /** A client, or those around it, guessed wrong too often within an hour. */
   isGuessing(client: string): boolean;
   reload(settings: Settings): void;
+}
+
+type Answer = (value: number) => void;
+
+/** On its way to `directory`. */
+interface Question {
+  readonly waiting: Set<Answer>;
+  readonly forget: Forget;
 }
 
 export interface RecipientsOptions {
@@ -32,10 +43,14 @@ export interface RecipientsOptions {
 const knownSeconds = 10;
 const maxKnown = 10_000;
 const maxClients = 50_000;
+/** Questions on their way, with which no more than those that somebody waits for are asked: `directory` bounds them too. */
+const mostForeseen = 200;
 
 export function createRecipients(options: RecipientsOptions): Recipients {
   const { directory, processes, seconds } = options;
   const known = new Map<string, number>();
+  /** By address: one question at a time about each. */
+  const asked = new Map<string, Question>();
   const byClient = createMeter(0, maxClients);
   const byNeighbourhood = createMeter(0, maxClients);
   let router: Router;
@@ -64,19 +79,51 @@ export function createRecipients(options: RecipientsOptions): Recipients {
     return false;
   };
 
-  return {
-    isInDoubt: (address) => isChecked && !isKnown(address) && router.route(address).channel === "local",
-    ask(address, answer) {
-      const told = (value: number): void => {
-        if (value === wire.exists) remember(address);
-        answer(value);
-      };
-      if (directory.isUp) return directory.askRecipient(address, told);
+  const isInDoubt = (address: string): boolean =>
+    isChecked && !isKnown(address) && router.route(address).channel === "local";
+
+  const put = (key: string, address: string): Question => {
+    const waiting = new Set<Answer>();
+    const forget = directory.askRecipient(address, (value) => {
+      asked.delete(key);
+      if (value === wire.exists) remember(address);
+      const answers = [...waiting];
+      waiting.clear();
+      for (const answer of answers) answer(value);
+    });
+    const question = { waiting, forget };
+    asked.set(key, question);
+    return question;
+  };
+  const foresee = (addresses: readonly string[]): void => {
+    for (const address of addresses) {
+      if (asked.size >= mostForeseen / processes) return;
+      const key = asciiLowerCase(address);
+      if (!asked.has(key) && isInDoubt(address)) put(key, address);
+    }
+  };
+  const ask: Recipients["ask"] = (address, answer, next) => {
+    if (!directory.isUp) {
       let forget = directory.whenUp(() => {
-        forget = directory.askRecipient(address, told);
+        forget = ask(address, answer, next);
       });
       return () => forget();
-    },
+    }
+    const key = asciiLowerCase(address);
+    const onItsWay = asked.get(key);
+    const { waiting, forget } = onItsWay ?? put(key, address);
+    waiting.add(answer);
+    if (!onItsWay) foresee(next());
+    return () => {
+      if (!waiting.delete(answer) || waiting.size > 0) return;
+      forget();
+      asked.delete(key);
+    };
+  };
+
+  return {
+    isInDoubt,
+    ask,
     countUnknown(client) {
       byClient.add(clientOf(client), 1, seconds());
       byNeighbourhood.add(neighbourhoodOf(client), 1, seconds());

@@ -248,6 +248,12 @@ function vrfy(session: Session, path: Path | undefined, rules: Rules): Step {
 
 export const recipientTaken = "250 2.1.5 ok";
 
+/** The recipient that RCPT names, if it is taken. */
+export function recipientOf({ forwardPath }: Command & { verb: "RCPT" }, rules: Rules): string {
+  const address = addressOf(rules.canonical(forwardPath));
+  return rules.mayRelay ? address + rules.relaySuffix : address;
+}
+
 function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rules): Step {
   const { forwardPath, parameters, isUtf8 } = command;
   const refuse = (reply: string): Step => ({ next: session, reply });
@@ -269,7 +275,7 @@ function rcpt(session: Session, command: Command & { verb: "RCPT" }, rules: Rule
   // 452, not 552: the client is to send the rest in another transaction (RFC 5321 §4.5.3.1.10).
   if (forwardPaths.length >= rules.maxRecipients) return refuse("452 4.5.3 too many recipients");
   if (parameters) asked[forwardPaths.length] = parameters;
-  const recipient = rules.mayRelay ? address + rules.relaySuffix : address;
+  const recipient = recipientOf(command, rules);
   forwardPaths.push(recipient);
   return { next: session, reply: recipientTaken, recipient };
 }
