@@ -44,6 +44,8 @@ export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
     const frames = queued;
     queued = [];
     queuedOctets = 0;
+    const [only, another] = frames;
+    if (only && !another) return void socket.write(only);
     socket.cork();
     for (const piece of inPieces(frames)) socket.write(piece);
     socket.uncork();
