@@ -22,6 +22,7 @@ export function nodeFlags({ code, wall }: LaunchPlan): readonly string[] {
     "--disable-sigusr1",
     "--expose-gc", // services/memory
     "--v8-pool-size=1",
+    "--no-use-osr", // a long loop at a start loads the compiler, 5 MB; what runs again is compiled all the same
     `--max-old-space-size=${wall.limits.heapMiB}`,
     `--max-semi-space-size=${semiSpaceMiB}`,
   ];
