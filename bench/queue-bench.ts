@@ -12,7 +12,7 @@ import { readSettings } from "../src/protocol/control/parse.ts";
 import { bodyEnd, ended, report } from "../src/protocol/wire/delivery.ts";
 import { createFrameReader, encodeFrame, type Frame } from "../src/protocol/wire/frame.ts";
 import { bodyType, commit, open, recipients, stored } from "../src/protocol/wire/submission.ts";
-import type { ChannelEvents } from "../src/services/channel/channel.ts";
+import type { Channel, ChannelEvents } from "../src/services/channel/channel.ts";
 import { openSqliteStorage } from "../src/services/storage/open-sqlite.ts";
 
 const total = Number(process.argv[2] ?? 50_000);
@@ -57,7 +57,8 @@ function connect(
   const fromQueue = pipe((frame) => onFrame(frame, toQueue));
   queue.connect(name, (given) => {
     events = given;
-    return { send: fromQueue, pendingOctets: 0, close: () => {} };
+    const pass: Channel["pass"] = (...frame) => fromQueue(encodeFrame(...frame));
+    return { send: fromQueue, pass, pendingOctets: 0, close: () => {} };
   });
   return toQueue;
 }

@@ -14,7 +14,7 @@ import {
 import { isEnvelopeAddress } from "../../src/protocol/address.ts";
 import { type Outcome, temporary } from "../../src/protocol/outcome.ts";
 import * as delivery from "../../src/protocol/wire/delivery.ts";
-import { encodeFrame, maxPayloadOctets } from "../../src/protocol/wire/frame.ts";
+import { encodeFrame, headerOctets, maxPayloadOctets } from "../../src/protocol/wire/frame.ts";
 import * as submission from "../../src/protocol/wire/submission.ts";
 import type { ChannelEvents } from "../../src/services/channel/channel.ts";
 import { MemoryStorage } from "../../src/services/storage/memory.ts";
@@ -165,6 +165,9 @@ function deafPeer({ queue }: Bench, name: string): { say(frame: Buffer): boolean
     return {
       send: (octets) => {
         unreadOctets += octets.length;
+      },
+      pass: (_type, _stream, payload) => {
+        unreadOctets += headerOctets + payload.length;
       },
       get pendingOctets() {
         return unreadOctets;

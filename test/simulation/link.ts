@@ -1,5 +1,5 @@
 import type { Queue } from "../../src/programs/queue/queue.ts";
-import { type Frame, headerOctets } from "../../src/protocol/wire/frame.ts";
+import { encodeFrame, type Frame, headerOctets } from "../../src/protocol/wire/frame.ts";
 import type { ChannelEvents } from "../../src/services/channel/channel.ts";
 import type { Random } from "./random.ts";
 import type { Life, Timeline } from "./timeline.ts";
@@ -42,7 +42,12 @@ export class Link {
     this.#between = between;
     between.queue.connect(name, (events) => {
       this.#events = events;
-      return { send: (octets) => this.#fromQueue(octets), pendingOctets: 0, close: () => this.#close() };
+      return {
+        send: (octets) => this.#fromQueue(octets),
+        pass: (...frame) => this.#fromQueue(encodeFrame(...frame)),
+        pendingOctets: 0,
+        close: () => this.#close(),
+      };
     });
   }
 

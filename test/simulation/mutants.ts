@@ -336,6 +336,7 @@ const byPromise: Readonly<Record<string, Readonly<Record<string, Mutant>>>> = {
             return channel.pendingOctets;
           },
           send: (octets) => (octets[4] === deliverOptions.type ? undefined : channel.send(octets)),
+          pass: channel.pass,
           close: () => channel.close(),
         };
       });

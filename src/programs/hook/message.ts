@@ -51,8 +51,8 @@ export class Message {
     return isFirst;
   }
 
-  /** Calls `whenWritten` when the octets are in the file, or can be forgotten. */
-  take(octets: Buffer, whenWritten: () => void): void {
+  /** Calls `whenWritten` with their number when the octets are in the file, or can be forgotten. */
+  take(octets: Buffer, whenWritten: (octets: number) => void): void {
     this.unwrittenOctets += octets.length;
     this.#written = this.#written.then(async () => {
       if (!this.#fault && this.#spool.kind === "done") {
@@ -60,7 +60,7 @@ export class Message {
         if (written.kind !== "done") this.#fail(written);
       }
       this.unwrittenOctets -= octets.length;
-      whenWritten();
+      whenWritten(octets.length);
     });
   }
 

@@ -94,8 +94,8 @@ export function createHook(options: HookOptions): Hook {
       }
       case bodyType:
         if (message.unwrittenOctets + payload.length > submissionWindowOctets) return "broken";
-        message.take(payload, () => {
-          if (messages.get(stream) === message) send(submissionCredit.encode(stream, { octets: payload.length }));
+        message.take(Buffer.from(payload), (octets) => {
+          if (messages.get(stream) === message) send(submissionCredit.encode(stream, { octets }));
         });
         return undefined;
       case recipients.type: {

@@ -78,7 +78,7 @@ export function createDelivery(options: DeliveryOptions): Delivery {
   };
 
   const relay = (frame: Frame): void => {
-    if (taken) taken.worker.send(encodeFrame(frame.type, taken.stream, frame.payload));
+    if (taken) taken.worker.pass(frame.type, taken.stream, frame.payload);
     else early.push({ ...frame, payload: Buffer.from(frame.payload) });
   };
 

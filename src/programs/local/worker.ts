@@ -24,6 +24,7 @@ export interface Worker {
   /** Opens a stream; what is sent on it goes by the number returned. */
   open(events: WorkerEvents): number;
   send(frame: Buffer): void;
+  pass(type: number, stream: number, payload: Buffer): void;
   /** Nothing more is expected on this stream. */
   forget(stream: number): void;
   readonly isIdle: boolean;
@@ -143,7 +144,8 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
       lastUsedMs = performance.now();
       return stream;
     },
-    send: (frame) => channel.send(frame),
+    send: channel.send,
+    pass: channel.pass,
     forget(stream) {
       streams.delete(stream);
       lastUsedMs = performance.now();

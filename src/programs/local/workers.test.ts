@@ -27,6 +27,7 @@ function stage() {
       pid: 0,
       open: () => 0,
       send() {},
+      pass() {},
       forget() {},
       isIdle: false,
       runningPrograms: 0,

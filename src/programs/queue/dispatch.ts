@@ -18,7 +18,7 @@ import {
   report,
   settled,
 } from "../../protocol/wire/delivery.ts";
-import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
+import type { Frame } from "../../protocol/wire/frame.ts";
 import { noOptions } from "../../protocol/wire/submission.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
 import { chunkOctets, messageOctets } from "../../services/storage/storage.ts";
@@ -191,7 +191,7 @@ export class Dispatch {
 
   #sendPiece(peer: Peer, stream: number, running: Running, octets: Uint8Array): void {
     const piece = octets.subarray(0, Math.min(running.credit, chunkOctets));
-    peer.channel?.send(encodeFrame(deliveryBodyType, stream, piece));
+    peer.channel?.pass(deliveryBodyType, stream, piece);
     running.credit -= piece.length;
     running.sent += piece.length;
   }
@@ -406,7 +406,7 @@ function onForward(running: Running, payload: Buffer): undefined | "broken" {
     return undefined;
   }
   const { reversePath, prefix, forwardPaths } = fields;
-  running.forwards.push({ reversePath, prefix: Uint8Array.from(prefix), forwardPaths: [...forwardPaths] });
+  running.forwards.push({ reversePath, prefix, forwardPaths: [...forwardPaths] });
   return undefined;
 }
 

@@ -93,11 +93,13 @@ export class FakePeer {
   constructor(queue: Queue, name: string) {
     queue.connect(name, (events) => {
       this.#events = events;
+      const send = (octets: Buffer): void => {
+        if (this.closed) return;
+        for (const frame of this.#read(Buffer.from(octets))) if (typeof frame !== "string") this.#receive(frame);
+      };
       return {
-        send: (octets) => {
-          if (this.closed) return;
-          for (const frame of this.#read(Buffer.from(octets))) if (typeof frame !== "string") this.#receive(frame);
-        },
+        send,
+        pass: (...frame) => send(encodeFrame(...frame)),
         pendingOctets: 0,
         close: () => this.close(),
       };

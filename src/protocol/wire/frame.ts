@@ -5,7 +5,7 @@
 export interface Frame {
   readonly type: number;
   readonly stream: number;
-  /** A view of the chunk it came in: copy what is kept beyond the call. */
+  /** A view of what came, which may be gone after the call: what is kept is to be copied. */
   readonly payload: Buffer;
 }
 
@@ -31,43 +31,50 @@ export function encodeTextFrame(type: number, stream: number, payload: string): 
   return octets;
 }
 
-export function writeHeader(octets: Buffer, type: number, stream: number, payloadOctets: number): void {
-  octets.writeUInt32BE(payloadOctets, 0);
-  octets[4] = type;
-  octets.writeUInt32BE(stream, 5);
+export function writeHeader(octets: Buffer, type: number, stream: number, payloadOctets: number, at = 0): void {
+  octets.writeUInt32BE(payloadOctets, at);
+  octets[at + 4] = type;
+  octets.writeUInt32BE(stream, at + 5);
 }
 
 /**
  * Reads frames, chunk by chunk, whatever the sender sends. Returns the frames a chunk completes, or "broken" when a
- * length is out of bounds: the channel cannot be trusted any more and must be closed. Keeps at most one frame, copies
- * no octet of it twice, however small its pieces are.
+ * length is out of bounds: the channel cannot be trusted any more and must be closed. Keeps room for two frames, copies
+ * no octet of one twice, however small its pieces are.
  */
 export function createFrameReader(): (chunk: Buffer) => readonly Frame[] | "broken" {
-  let kept: Buffer | undefined; // room for a whole frame, or for its header until that is known
-  let keptOctets = 0;
-  /** Adds what of `chunk` belongs to the frame that was begun, and returns how much that is. */
-  const complete = (chunk: Buffer, room: Buffer): number => {
-    const taken = chunk.copy(room, keptOctets);
-    keptOctets += taken;
-    return taken;
+  let room = nothing; // for the frame that has begun
+  let other = nothing; // has the one before, which the caller may be about to read
+  let wanted = 0; // octets of that frame; of its header, until its length is known; 0 when none has begun
+  let kept = 0;
+  const want = (octets: number): void => {
+    wanted = octets;
+    if (room.length >= octets) return;
+    const larger = Buffer.allocUnsafeSlow(octets);
+    room.copy(larger, 0, 0, kept);
+    room = larger;
+  };
+  /** Adds what belongs to that frame, and returns how much it is. */
+  const keep = (chunk: Buffer, from: number): number => {
+    const octets = chunk.copy(room, kept, from, from + wanted - kept);
+    kept += octets;
+    return octets;
   };
   return (chunk) => {
     const frames: Frame[] = [];
     let at = 0;
-    if (kept) {
-      if (kept.length === headerOctets) {
-        at = complete(chunk, kept);
-        if (keptOctets < headerOctets) return frames;
-        const length = kept.readUInt32BE(0);
+    if (wanted > 0) {
+      at = keep(chunk, 0);
+      if (wanted === headerOctets && kept === wanted) {
+        const length = room.readUInt32BE(0);
         if (length > maxPayloadOctets) return "broken";
-        const room = Buffer.allocUnsafeSlow(headerOctets + length);
-        kept.copy(room);
-        kept = room;
+        want(headerOctets + length);
+        at += keep(chunk, at);
       }
-      at += complete(chunk.subarray(at), kept);
-      if (keptOctets < kept.length) return frames;
-      frames.push(frameAt(kept, 0, kept.length));
-      kept = undefined;
+      if (kept < wanted) return frames;
+      frames.push(frameAt(room, 0, wanted));
+      [room, other] = [other, room];
+      wanted = kept = 0;
     }
     while (chunk.length - at >= headerOctets) {
       const length = chunk.readUInt32BE(at);
@@ -78,13 +85,15 @@ export function createFrameReader(): (chunk: Buffer) => readonly Frame[] | "brok
       at = end;
     }
     if (at < chunk.length) {
-      const isWhole = chunk.length - at >= headerOctets;
-      kept = Buffer.allocUnsafeSlow(headerOctets + (isWhole ? chunk.readUInt32BE(at) : 0));
-      keptOctets = chunk.copy(kept, 0, at);
+      const hasLength = chunk.length - at >= headerOctets;
+      want(headerOctets + (hasLength ? chunk.readUInt32BE(at) : 0));
+      keep(chunk, at);
     }
     return frames;
   };
 }
+
+const nothing = Buffer.alloc(0);
 
 const frameAt = (octets: Buffer, at: number, end: number): Frame => ({
   type: octets.readUInt8(at + 4),

@@ -134,7 +134,7 @@ class Reader {
       case "text":
         return this.#octets().toString("latin1");
       case "octets":
-        return this.#octets();
+        return Buffer.from(this.#octets()); // the payload may be gone after the call
       case "texts":
         return this.#list(4, () => this.#octets().toString("latin1"));
       case "numbers":

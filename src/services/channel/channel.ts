@@ -1,11 +1,19 @@
 import type { Duplex } from "node:stream";
-import { createFrameReader, type Frame } from "../../protocol/wire/frame.ts";
-import { createReclaimer } from "../memory/reclaim.ts";
+import {
+  createFrameReader,
+  type Frame,
+  headerOctets,
+  maxPayloadOctets,
+  writeHeader,
+} from "../../protocol/wire/frame.ts";
+import { free } from "../memory/free.ts";
 
 /** One end of a socket pair between two programs. */
 export interface Channel {
-  /** Queues one encoded frame; all frames of a loop turn leave in one write. Ignored once closed. */
+  /** Queues one encoded frame, copied; all frames of a loop turn leave together. Ignored once closed. */
   send(frame: Buffer): void;
+  /** As `send`, of a frame that is all payload: no copy is made but the one that leaves. */
+  pass(type: number, stream: number, payload: Uint8Array): void;
   /** Octets queued and not yet taken by the kernel. Senders of bodies hold back by credit, not by this. */
   readonly pendingOctets: number;
   /** Ends the channel at once; `onClose` is called. */
@@ -19,46 +27,59 @@ export interface ChannelEvents {
   readonly onClose: (why: string) => void;
 }
 
-/** Smaller frames are copied together, so that a turn costs one system call; larger ones are worth one of their own. */
-const maxCopiedOctets = 16_384;
+/** What one system call takes. Any frame has room. */
+const outOctets = 131_072;
 
-/** Speaks frames over `socket`, believing nothing that comes in. */
+/**
+ * Speaks frames over `socket`, believing nothing that comes in. What leaves is gathered in one buffer, which is used over
+ * and over while the kernel takes all of it at once; what came in is freed once its frames were seen.
+ */
 export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
   const read = createFrameReader();
-  const reclaim = createReclaimer();
-  let queued: Buffer[] = [];
-  let queuedOctets = 0;
+  let out: Buffer | undefined;
+  let gathered = 0;
   let flushing = false;
   let closed = false;
 
   const close = (why: string): void => {
     if (closed) return;
     closed = true;
-    queued = [];
+    out = undefined;
+    gathered = 0;
     socket.destroy();
     events.onClose(why);
   };
+  const write = (): void => {
+    if (!out || gathered === 0) return;
+    const octets = out.subarray(0, gathered);
+    gathered = 0;
+    const waits = socket.writableLength > 0; // what does so takes no more memory than it must
+    socket.write(waits ? Buffer.from(octets) : octets);
+    if (!waits && socket.writableLength > 0) out = undefined; // the stream's now, until the peer reads
+  };
   const flush = (): void => {
     flushing = false;
-    if (closed || queued.length === 0) return;
-    const frames = queued;
-    queued = [];
-    queuedOctets = 0;
-    const [only, another] = frames;
-    if (only && !another) return void socket.write(only);
-    socket.cork();
-    for (const piece of inPieces(frames)) socket.write(piece);
-    socket.uncork();
+    write();
+  };
+  /** Where `octets` more are to be put, at `gathered`. */
+  const roomFor = (octets: number): Buffer => {
+    if (gathered + octets > outOctets) write();
+    if (!flushing) {
+      flushing = true;
+      setImmediate(flush);
+    }
+    out ??= Buffer.allocUnsafeSlow(outOctets);
+    return out;
   };
 
   socket.on("data", (chunk: Buffer) => {
-    reclaim(chunk.length);
     const frames = read(chunk);
     if (frames === "broken") return close("frame out of bounds");
     for (const frame of frames) {
       if (closed) return;
       if (events.onFrame(frame) === "broken") return close(`frame ${frame.type} out of place`);
     }
+    free(chunk);
   });
   socket.on("error", (error) => close(error.message));
   socket.on("close", () => close("peer closed"));
@@ -66,27 +87,20 @@ export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
   return {
     send(frame) {
       if (closed) return;
-      reclaim(frame.length);
-      queued.push(frame);
-      queuedOctets += frame.length;
-      if (flushing) return;
-      flushing = true;
-      setImmediate(flush);
+      roomFor(frame.length).set(frame, gathered);
+      gathered += frame.length;
+    },
+    pass(type, stream, payload) {
+      if (closed) return;
+      if (payload.length > maxPayloadOctets) throw new RangeError(`frame of ${payload.length} octets`);
+      const room = roomFor(headerOctets + payload.length);
+      writeHeader(room, type, stream, payload.length, gathered);
+      room.set(payload, gathered + headerOctets);
+      gathered += headerOctets + payload.length;
     },
     get pendingOctets() {
-      return queuedOctets + socket.writableLength;
+      return gathered + socket.writableLength;
     },
     close: () => close("closed"),
   };
-}
-
-function* inPieces(frames: readonly Buffer[]): Generator<Buffer> {
-  let from = 0;
-  for (const [at, frame] of frames.entries()) {
-    if (frame.length <= maxCopiedOctets) continue;
-    if (at > from) yield Buffer.concat(frames.slice(from, at));
-    yield frame;
-    from = at + 1;
-  }
-  if (from < frames.length) yield Buffer.concat(frames.slice(from));
 }

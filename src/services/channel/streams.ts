@@ -26,6 +26,8 @@ export interface Streams {
   /** What still comes for it is dropped. False when it was not open. */
   close(number: number, stream: Stream): boolean;
   send(frame: Buffer): void;
+  /** As of a channel. */
+  pass(type: number, stream: number, payload: Uint8Array): void;
 }
 
 export function createStreams(): Streams {
@@ -69,5 +71,6 @@ export function createStreams(): Streams {
     isOpen,
     close: (number, stream) => isOpen(number, stream) && streams.delete(number),
     send: (frame) => channel?.send(frame),
+    pass: (type, stream, payload) => channel?.pass(type, stream, payload),
   };
 }
