@@ -99,8 +99,9 @@ export class Intake {
   }
 
   #passOn(body: Buffer): void {
-    this.#submission.write(this.#trace === "" ? body : Buffer.concat([Buffer.from(this.#trace, "latin1"), body]));
+    if (this.#trace !== "") this.#submission.write(Buffer.from(this.#trace, "latin1"));
     this.#trace = "";
+    this.#submission.write(body);
   }
 
   /** Asks about the header when it comes to its end in this. */

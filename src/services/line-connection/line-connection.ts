@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Line, Lines } from "../../protocol/lines.ts";
+import { free } from "../memory/free.ts";
 import type { Contexts } from "../tls/contexts.ts";
 import { secureServer, type TlsSession } from "../tls/server.ts";
 import { type LineSurroundings, type LineTerms, type Phase, type Speaker, waiting } from "./speaker.ts";
@@ -236,11 +237,12 @@ export class LineConnection<Taken extends Line = Line> {
   }
 
   readonly #onData = (chunk: Buffer): void => {
-    this.#around.reclaim(chunk.length);
     if (this.#at === "closing") return;
     this.lines.put(chunk);
     if (this.#canRead) this.run();
     else this.#pause();
+    if (this.lines.octets === 0) free(chunk);
+    else this.#around.reclaim(chunk.length);
   };
   readonly #onEnd = (): void => {
     this.#hasEnded = true;

@@ -7,7 +7,7 @@ export interface LineSurroundings {
   readonly seconds: number;
   /** The certificates as they are now; `undefined` without any. */
   readonly tls: Contexts | undefined;
-  /** Told of all octets read. */
+  /** Told of octets read that wait, so that nobody can free them. */
   readonly reclaim: (octets: number) => void;
   log(event: Event): void;
 }

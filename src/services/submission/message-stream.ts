@@ -1,5 +1,5 @@
 import { done, type Outcome, permanent, type Status, temporary } from "../../protocol/outcome.ts";
-import { type Frame, headerOctets, maxPayloadOctets, writeHeader } from "../../protocol/wire/frame.ts";
+import { type Frame, maxPayloadOctets } from "../../protocol/wire/frame.ts";
 import {
   abandon,
   bodyType,
@@ -47,7 +47,7 @@ export interface Asked {
 export interface Submission {
   /** Something written waits for credit: the caller is to hold back until `onRoom`. */
   readonly isFull: boolean;
-  /** Keeps a view of `body` while it waits. */
+  /** Keeps a copy of what waits, and no view of `body`. */
   write(body: Buffer): void;
   /** Asks for the verdict, once all that was written has gone. */
   commit(envelope: Envelope): void;
@@ -91,8 +91,8 @@ export class MessageStream implements Submission, Stream {
 
   write(body: Buffer): void {
     if (this.#ended || body.length === 0) return;
-    this.#waiting = this.#waiting ? Buffer.concat([this.#waiting, body]) : body;
-    this.#push();
+    const rest = this.#waiting ? body : this.#send(body);
+    if (rest.length > 0) this.#waiting = Buffer.concat([this.#waiting ?? nothing, rest]);
   }
 
   commit(envelope: Envelope): void {
@@ -116,8 +116,7 @@ export class MessageStream implements Submission, Stream {
         if (!fields || this.#credit + fields.octets > submissionWindowOctets) return "broken";
         this.#credit += fields.octets;
         if (!this.#waiting) return undefined;
-        this.#push();
-        if (!this.#waiting) this.#events.onRoom();
+        this.#goOn(this.#waiting);
         return undefined;
       }
       case stored.type: {
@@ -147,18 +146,24 @@ export class MessageStream implements Submission, Stream {
     this.#events.onVerdict(verdict);
   }
 
-  #push(): void {
-    while (this.#waiting && this.#credit > 0) {
-      const octets = Math.min(this.#credit, this.#waiting.length, maxPayloadOctets);
-      // Header and body go apart: the channel joins what leaves together, so the body is copied once and not twice.
-      const header = Buffer.allocUnsafe(headerOctets);
-      writeHeader(header, bodyType, this.#number, octets);
-      this.#streams.send(header);
-      this.#streams.send(this.#waiting.subarray(0, octets));
+  #goOn(waiting: Buffer): void {
+    const rest = this.#send(waiting);
+    this.#waiting = rest.length > 0 ? rest : undefined;
+    if (this.#waiting) return;
+    if (this.#envelope) this.#sendEnvelope(this.#envelope);
+    this.#events.onRoom();
+  }
+
+  /** Sends what credit allows, and returns the rest. */
+  #send(body: Buffer): Buffer {
+    let at = 0;
+    while (at < body.length && this.#credit > 0) {
+      const octets = Math.min(this.#credit, body.length - at, maxPayloadOctets);
+      this.#streams.pass(bodyType, this.#number, body.subarray(at, at + octets));
       this.#credit -= octets;
-      this.#waiting = octets < this.#waiting.length ? this.#waiting.subarray(octets) : undefined;
+      at += octets;
     }
-    if (!this.#waiting && this.#envelope) this.#sendEnvelope(this.#envelope);
+    return body.subarray(at);
   }
 
   #sendEnvelope({ reversePath, bodyKind, forwardPaths, uid, asked, options }: Envelope): void {
@@ -189,6 +194,7 @@ export class MessageStream implements Submission, Stream {
   }
 }
 
+const nothing = Buffer.alloc(0);
 const isStatus = (text: string): text is Status => /^[0-9]{1,3}\.[0-9]{1,3}$/.test(text);
 
 /** As many forward-paths together as one frame holds, as indices: from the first to before the last. */
