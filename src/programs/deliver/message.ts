@@ -5,6 +5,7 @@ import { errorWords } from "../../protocol/dot-qmail/error-words.ts";
 import { createHeaderSearch } from "../../protocol/dot-qmail/loop.ts";
 import { done, type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { type Content, errorCode, safeFlags } from "../../services/maildir/file.ts";
+import { free } from "../../services/memory/free.ts";
 
 /** Up to this a message is kept in memory until it is whole; a longer one goes to a file of its own as it comes. */
 export const maxMemoryOctets = 65_536;
@@ -30,14 +31,14 @@ export interface Message extends Content {
  */
 export function receiveMessage(octets: number, home: string, line: string): Message {
   const search = createHeaderSearch(line);
-  const chunks: Buffer[] = [];
+  const memory = octets <= maxMemoryOctets ? Buffer.allocUnsafeSlow(octets) : undefined;
   let received = 0;
   let found = false;
   let spool: number | undefined;
 
   const keep = (chunk: Buffer): Outcome<void> => {
-    if (octets <= maxMemoryOctets) {
-      chunks.push(Buffer.from(chunk));
+    if (memory) {
+      memory.set(chunk, received);
       return done(undefined);
     }
     if (spool === undefined) {
@@ -50,20 +51,21 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
   return {
     octets,
     write(chunk) {
-      received += chunk.length;
+      if (received + chunk.length > octets) return unreadable;
       found = search(chunk);
-      return received <= octets ? keep(chunk) : unreadable;
+      const kept = keep(chunk);
+      received += chunk.length;
+      return kept;
     },
     isComplete: () => received === octets,
     hasLine: () => found,
-    pieces: () => (spool === undefined || octets <= maxMemoryOctets ? chunks : readAll(spool, octets)),
+    pieces: () => (memory ? [memory] : spool === undefined ? [] : readAll(spool, octets)),
     descriptor() {
       if (spool !== undefined) return done(spool);
       const opened = openSpool(home);
       if (opened.kind !== "done") return opened;
-      for (const chunk of chunks) {
-        const appended = append(opened.value, chunk);
-        if (appended.kind === "done") continue;
+      const appended = append(opened.value, memory ?? nothing);
+      if (appended.kind !== "done") {
         closeSync(opened.value);
         return appended;
       }
@@ -73,9 +75,12 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
     close() {
       if (spool !== undefined) closeSync(spool);
       spool = undefined;
+      if (memory) free(memory);
     },
   };
 }
+
+const nothing = Buffer.alloc(0);
 
 /** More came than was told, or less. */
 export const unreadable = temporary("3.0", "Unable to read message. (#4.3.0)");
