@@ -1,6 +1,7 @@
 import type { Job } from "../../protocol/schedule/scheduler.ts";
 import { isVerp, xverpOf } from "../../protocol/verp.ts";
 import { noOptions } from "../../protocol/wire/submission.ts";
+import { free } from "../../services/memory/free.ts";
 import type { ClaimedRecipient, Dsn, NewMessage, StoredMessage } from "../../services/storage/storage.ts";
 
 /** A recipient in memory. */
@@ -28,8 +29,8 @@ export interface Active {
   held: boolean;
   /** The operator deleted it while it was being delivered. */
   deleted: boolean;
-  /** The body, while there is room for it. */
-  body: Buffer | undefined;
+  /** The body in chunks, while there is room for it. */
+  body: readonly Buffer[] | undefined;
 }
 
 export interface Read {
@@ -89,10 +90,10 @@ export class ActiveMessages {
     return this.#barred.has(id);
   }
 
-  /** A message that was just stored; `body` is kept if there is room. */
-  addFresh(message: NewMessage, remaining: number, body: Buffer | undefined): Active {
-    const keep = body !== undefined && this.#cachedOctets + body.length <= maxCachedOctets;
-    if (keep) this.#cachedOctets += body.length;
+  /** A message that was just stored; `body` is kept if there is room, and freed when nobody needs it any more. */
+  addFresh(message: NewMessage, remaining: number, body: readonly Buffer[] | undefined): Active {
+    const keep = body !== undefined && this.#cachedOctets + message.bodyOctets <= maxCachedOctets;
+    if (keep) this.#cachedOctets += message.bodyOctets;
     const flags = { failed: false, warned: false, held: false, deleted: false, body: keep ? body : undefined };
     return this.#add({ message, entries: new Map(), unwritten: 0, remaining, ...flags });
   }
@@ -122,7 +123,8 @@ export class ActiveMessages {
 
   #forgetIfDone(active: Active): void {
     if (active.entries.size > 0 || active.unwritten > 0) return;
-    if (active.body) this.#cachedOctets -= active.body.length;
+    if (active.body) this.#cachedOctets -= active.message.bodyOctets;
+    for (const chunk of active.body ?? []) free(chunk);
     active.body = undefined;
     this.#messages.delete(active.message.id);
     this.touch(active.message.id);

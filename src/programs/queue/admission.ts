@@ -4,13 +4,18 @@ import { bornMs, firstDueMs, messageOctets } from "../../services/storage/storag
 import { addEntry } from "./active.ts";
 import type { Core } from "./core.ts";
 
+export interface Chunk {
+  readonly number: number;
+  readonly octets: Buffer;
+}
+
 /** A message to be queued: who it goes to, before any routing. */
 export interface Draft extends NewMessage {
   readonly forwardPaths: readonly string[];
   /** By place in `forwardPaths`, for those that something was asked for. */
   readonly dsns?: ReadonlyMap<number, Dsn>;
-  /** The last piece of the body. */
-  readonly chunk?: { readonly number: number; readonly octets: Buffer };
+  /** The last chunks of the body: they are written with it. */
+  readonly chunks?: readonly Chunk[];
 }
 
 /** A message on its way into the queue. Exactly one of the two calls must follow. */
@@ -34,15 +39,20 @@ export class Admissions {
 
   /** Routes a message. Recipients that fit stay in memory and are delivered at once; the others wait on disk. */
   plan(draft: Draft): Admission {
-    const { forwardPaths, dsns, chunk, ...message } = draft;
+    const { forwardPaths, dsns, chunks = [], ...message } = draft;
     const recipients = this.#route(draft);
-    if (recipients.length === 0) return this.#trash(message, chunk !== undefined && chunk.number > 0);
+    const [first] = chunks;
+    const chunk = chunks.at(-1);
+    if (recipients.length === 0) return this.#trash(message, first !== undefined && first.number > 0);
     return {
-      changes: [{ kind: "message", message, recipients, ...(chunk && { chunk }) }],
+      changes: [
+        ...chunks.slice(0, -1).map((each) => ({ kind: "chunk", body: message.body, ...each }) as const),
+        { kind: "message", message, recipients, ...(chunk && { chunk }) },
+      ],
       admit: () => {
         this.#release(recipients);
         this.#announce(message);
-        const body = chunk?.number === 0 ? chunk.octets : undefined;
+        const body = first?.number === 0 ? chunks.map(({ octets }) => octets) : undefined;
         this.#deliver(message, recipients, body);
       },
       refuse: () => this.#release(recipients),
@@ -88,7 +98,7 @@ export class Admissions {
     this.#core.log({ event: "info", message: id, octets: messageOctets(message), reversePath, uid });
   }
 
-  #deliver(message: NewMessage, recipients: readonly NewRecipient[], body: Buffer | undefined): void {
+  #deliver(message: NewMessage, recipients: readonly NewRecipient[], body: readonly Buffer[] | undefined): void {
     const claimed = recipients.filter((recipient) => recipient.claimed);
     for (const { channel, claimed } of recipients) if (!claimed) this.#core.waits(channel, firstDueMs(message));
     if (claimed.length === 0) return;

@@ -279,7 +279,7 @@ export class Dispatch {
     const isVerp = reached === expandsVerp;
     const news = { delivery, reached: isVerp ? 1 : reached, expandsVerp: isVerp };
     if (!isReported) this.#settle(running, news, results, whenWritten);
-    else if (body) this.#settle(running, news, results, whenWritten, headerOf([message.prefix, body]));
+    else if (body) this.#settle(running, news, results, whenWritten, headerOf([message.prefix, ...body]));
     else {
       this.#core.step({ kind: "heard", ...news });
       const noNews = { delivery, reached: 0 };
@@ -388,7 +388,8 @@ function octetsAt({ message, body }: Active, at: number): Uint8Array | undefined
   const { prefix, bodyOctets, suffix } = message;
   if (at < prefix.length) return prefix.subarray(at);
   const inBody = at - prefix.length;
-  return inBody < bodyOctets ? body?.subarray(inBody) : suffix.subarray(inBody - bodyOctets);
+  if (inBody >= bodyOctets) return suffix.subarray(inBody - bodyOctets);
+  return body?.[Math.floor(inBody / chunkOctets)]?.subarray(inBody % chunkOctets);
 }
 
 function hold(peer: Peer, running: Running, { length }: Buffer): boolean {

@@ -18,8 +18,9 @@ import {
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
+import { free } from "../../services/memory/free.ts";
 import { chunkOctets, type Dsn, maxChunks } from "../../services/storage/storage.ts";
-import type { Admissions } from "./admission.ts";
+import type { Admissions, Chunk } from "./admission.ts";
 import type { Core } from "./core.ts";
 import { Piece } from "./piece.ts";
 import { isPossible, readDsns } from "./wishes.ts";
@@ -41,6 +42,8 @@ const maxUnreadOctets = 16_777_216;
 /** A message that is coming in. */
 interface Submission {
   readonly piece: Piece;
+  /** The first chunk of its body, while more comes and the window is not used up: what is shorter is written at once. */
+  first: Buffer | undefined;
   /** Id of the message to be, once part of its body is on disk. */
   id: number;
   chunks: number;
@@ -186,26 +189,40 @@ export class Intake {
     let rest = payload;
     while (rest.length > 0) {
       rest = submission.piece.fill(rest);
-      if (rest.length > 0) this.#writeChunk(submission, refuse, credit);
+      if (rest.length === 0) break;
+      const octets = submission.piece.take();
+      if (submission.chunks === 0 && !submission.first) submission.first = octets;
+      else this.#writeChunk(submission, octets, refuse, credit);
+    }
+    if (submission.first && submission.unwritten === submissionWindowOctets) {
+      const { first } = submission;
+      submission.first = undefined;
+      this.#writeChunk(submission, first, refuse, credit);
     }
     return undefined;
   }
 
-  /** Puts a full piece on disk, where nothing refers to it until the message is committed. */
-  #writeChunk(submission: Submission, refuse: (failure: Failure) => undefined, credit: (octets: number) => void): void {
+  /** Puts a full chunk on disk, where nothing refers to it until the message is committed. */
+  #writeChunk(
+    submission: Submission,
+    octets: Buffer,
+    refuse: (failure: Failure) => undefined,
+    credit: (octets: number) => void,
+  ): void {
     if (submission.id === 0) submission.id = this.#core.storage.nextId();
-    const octets = submission.piece.take();
     submission.writing++;
     submission.writingOctets += octets.length;
     const change = { kind: "chunk", body: submission.id, number: submission.chunks++, octets } as const;
     this.#core.committer.offer([change], (outcome) => {
+      const { length } = octets;
+      free(octets);
       submission.writing--;
-      submission.writingOctets -= octets.length;
-      submission.unwritten -= octets.length;
-      this.#letGo(submission, octets.length);
+      submission.writingOctets -= length;
+      submission.unwritten -= length;
+      this.#letGo(submission, length);
       if (outcome.kind !== "done") refuse(outcome);
       if (submission.ended) return;
-      if (!submission.commit) credit(octets.length);
+      if (!submission.commit) credit(length);
       else if (submission.writing === 0) submission.commit();
     });
   }
@@ -246,9 +263,9 @@ export class Intake {
     send: (frame: Buffer) => void,
   ): void {
     const id = submission.id || this.#core.storage.nextId();
-    const { octets, chunks, forwardPaths, dsns } = submission;
+    const { octets, forwardPaths, dsns } = submission;
     const asked = submission.options;
-    const last = submission.piece.take();
+    const chunks = lastChunks(submission);
     const admission = this.#admissions.plan({
       id,
       arrivedMs: this.#core.clock.wallMs(),
@@ -262,18 +279,19 @@ export class Intake {
       forwardPaths,
       dsns,
       ...(asked && !isDeepStrictEqual(asked, noOptions) && { options: asked }),
-      ...(last.length > 0 && { chunk: { number: chunks, octets: last } }),
+      chunks,
     });
     this.#core.committer.offer(admission.changes, (outcome) => {
       this.#letGo(submission, submission.heldOctets);
       if (outcome.kind === "done") {
         send(stored.encode(stream, { queueId: id }));
         admission.admit();
-        return;
+      } else {
+        admission.refuse();
+        this.#drop(submission);
+        send(refused.encode(stream, { permanent: 0, status: outcome.status, text: outcome.text }));
       }
-      admission.refuse();
-      this.#drop(submission);
-      send(refused.encode(stream, { permanent: 0, status: outcome.status, text: outcome.text }));
+      if (!this.#core.active.get(id)?.body) for (const chunk of chunks) free(chunk.octets);
     });
   }
 
@@ -291,6 +309,12 @@ export class Intake {
   }
 }
 
+/** What of its body is not handed over yet. */
+function lastChunks({ first, piece, chunks }: Submission): readonly Chunk[] {
+  const pieces = [first, piece.take()].flatMap((octets) => (octets && octets.length > 0 ? octets : []));
+  return pieces.map((octets, at) => ({ number: chunks + at, octets }));
+}
+
 const nothing = new Uint8Array(0);
 const badAddress = permanent("1.3", `an address has control characters or more than ${maxAddressOctets} octets`);
 const heldTooLong = permanent("5.4", `a message is held for ${maxHoldMs / 86_400_000} days at most`);
@@ -298,6 +322,7 @@ const crowded = temporary("3.1", "too much mail is coming in at once");
 
 const emptySubmission = (): Submission => ({
   piece: new Piece(chunkOctets),
+  first: undefined,
   id: 0,
   chunks: 0,
   octets: 0,

@@ -1,6 +1,8 @@
-const empty = Buffer.alloc(0);
+import { free } from "../../services/memory/free.ts";
 
-/** Collects octets up to a bound, however small the parts they come in, in no more than twice the memory. */
+const empty = Buffer.allocUnsafeSlow(0);
+
+/** Collects octets up to a bound, however small the parts they come in, in no more than twice the memory while it does. */
 export class Piece {
   readonly #most: number;
   #octets = empty;
@@ -19,9 +21,10 @@ export class Piece {
     return octets.subarray(taken);
   }
 
-  /** What was collected; then it is empty. */
+  /** What was collected, in memory of its own; then it is empty. */
   take(): Buffer {
-    const octets = this.#octets.subarray(0, this.#length);
+    const isFull = this.#length === this.#octets.length;
+    const octets = isFull ? this.#octets : Buffer.from(this.#octets.buffer.transfer(this.#length));
     this.#octets = empty;
     this.#length = 0;
     return octets;
@@ -33,6 +36,7 @@ export class Piece {
     const room = this.#length === 0 ? needed : Math.min(this.#most, Math.max(needed, this.#octets.length * 2));
     const grown = Buffer.allocUnsafeSlow(room);
     this.#octets.copy(grown, 0, 0, this.#length);
+    free(this.#octets);
     this.#octets = grown;
   }
 }

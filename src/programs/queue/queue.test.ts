@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Event } from "../../protocol/event/event.ts";
 import { temporary } from "../../protocol/outcome.ts";
 import { expandsVerp } from "../../protocol/wire/delivery.ts";
-import { abandon, submissionCredit } from "../../protocol/wire/submission.ts";
+import { abandon, submissionCredit, submissionWindowOctets } from "../../protocol/wire/submission.ts";
 import { MemoryStorage } from "../../services/storage/memory.ts";
 import { value } from "../../services/storage/storage.testing.ts";
 import { Deliverer, delivers, type Fate, settingsOf, startQueue } from "./queue.testing.ts";
@@ -105,7 +105,7 @@ for (const how of ["abandons", "breaks off"]) {
     const storage = new MemoryStorage();
     const { clock, smtpd } = startQueue(storage);
     const stream = smtpd.begin("x".repeat(60_000), ["a@far.org"]);
-    smtpd.send(Buffer.concat([bodyFrame(stream, 60_000)]));
+    for (const octets of [60_000, submissionWindowOctets - 120_000]) smtpd.send(bodyFrame(stream, octets));
     await clock.settle();
     assert.ok(value(await storage.chunk(1, 0)));
     if (how === "abandons") smtpd.send(abandon.encode(stream, {}));

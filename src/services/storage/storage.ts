@@ -235,7 +235,8 @@ export interface Storage {
   /** A number no message and no body had before, nor has after any crash. Reserved in blocks by `apply`. */
   nextId(): number;
   /**
-   * All changes or none, in order; "done" once they survive power loss (bodies on their way, claims: not promised).
+   * All changes or none, in order; "done" once they survive power loss (bodies on their way, claims: not promised). Keeps no
+   * view of their octets.
    * `refusable`: that includes new mail, which is not worth the last space.
    */
   apply(changes: readonly Change[], refusable?: boolean): Promise<Outcome<undefined>>;
