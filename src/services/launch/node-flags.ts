@@ -8,6 +8,7 @@ export const ownFiles = (code: string): readonly string[] => [code, join(code, "
 export const commonFlags: readonly string[] = [
   "--disable-warning=ExperimentalWarning",
   "--expose-gc", // services/memory
+  "--v8-pool-size=1",
   "--use-openssl-ca", // else all authorities are read once there is TLS; ours says each time which ones count
   "--no-use-osr", // a long loop at a start loads the compiler, 5 MB; what runs again is compiled all the same
 ];
@@ -28,7 +29,6 @@ export function nodeFlags({ code, wall }: LaunchPlan): readonly string[] {
     "--disable-warning=SecurityWarning", // that --allow-ffi and --allow-child-process are strong: we know
     "--disable-sigusr1",
     ...commonFlags,
-    "--v8-pool-size=1",
     `--max-old-space-size=${wall.limits.heapMiB}`,
     `--max-semi-space-size=${semiSpaceMiB}`,
   ];
