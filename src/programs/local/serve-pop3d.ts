@@ -132,7 +132,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
       case outputType:
         relay.outputOctets += payload.length;
         if (!relay.isOpened || relay.outputOctets > mostOutputOctets) return "broken";
-        channel.send(encodeFrame(outputType, stream, payload));
+        channel.pass(outputType, stream, payload);
         return undefined;
       case inputCredit.type: {
         const octets = inputCredit.decode(payload)?.octets ?? 0;

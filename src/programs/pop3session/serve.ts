@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { encodeTextFrame, type Frame } from "../../protocol/wire/frame.ts";
+import type { Frame } from "../../protocol/wire/frame.ts";
 import {
   closeSession,
   inputCredit,
@@ -58,7 +58,7 @@ export function serveSessions(socket: Duplex, folder: string, whenClosed: () => 
     }
     channel.send(opened.encode(stream, {}));
     const session = createSession(drop.value, asked.logins, {
-      onOutput: (text) => channel.send(encodeTextFrame(outputType, stream, text)),
+      onOutput: (text) => channel.pass(outputType, stream, Buffer.from(text, "latin1")),
       whenIdle: (work) => void setImmediate(work),
       onCredit: (octets) => channel.send(inputCredit.encode(stream, { octets })),
       onEnd(retrieved, { octets, messages }) {

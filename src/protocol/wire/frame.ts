@@ -22,15 +22,6 @@ export function encodeFrame(type: number, stream: number, payload: Uint8Array): 
   return octets;
 }
 
-/** As `encodeFrame`, of a payload given as text, one character an octet. */
-export function encodeTextFrame(type: number, stream: number, payload: string): Buffer {
-  if (payload.length > maxPayloadOctets) throw new RangeError(`frame of ${payload.length} octets`);
-  const octets = Buffer.allocUnsafe(headerOctets + payload.length);
-  writeHeader(octets, type, stream, payload.length);
-  octets.write(payload, headerOctets, "latin1");
-  return octets;
-}
-
 export function writeHeader(octets: Buffer, type: number, stream: number, payloadOctets: number, at = 0): void {
   octets.writeUInt32BE(payloadOctets, at);
   octets[at + 4] = type;
