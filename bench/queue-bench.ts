@@ -58,7 +58,7 @@ function connect(
   queue.connect(name, (given) => {
     events = given;
     const pass: Channel["pass"] = (...frame) => fromQueue(encodeFrame(...frame));
-    return { send: fromQueue, pass, pendingOctets: 0, close: () => {} };
+    return { send: fromQueue, pass, flush() {}, pendingOctets: 0, close: () => {} };
   });
   return toQueue;
 }

@@ -94,8 +94,8 @@ const rows: readonly Row[] = [
     exits: ["Maildir", "remote"],
     fault: {
       file: "programs/queue/intake.js",
-      from: "this.#core.committer.offer(admission.changes, ",
-      to: "send(stored.encode(stream, { queueId: id })); send = () => {}; this.#core.committer.offer(admission.changes, ",
+      from: "this.#core.committer.offer(admission.changes, settled, answer);",
+      to: "answer(); this.#core.committer.offer(admission.changes, settled);",
     },
     shows: lost,
   },

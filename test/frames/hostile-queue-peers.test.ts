@@ -169,6 +169,7 @@ function deafPeer({ queue }: Bench, name: string): { say(frame: Buffer): boolean
       pass: (_type, _stream, payload) => {
         unreadOctets += headerOctets + payload.length;
       },
+      flush() {},
       get pendingOctets() {
         return unreadOctets;
       },

@@ -45,6 +45,7 @@ export class Link {
       return {
         send: (octets) => this.#fromQueue(octets),
         pass: (...frame) => this.#fromQueue(encodeFrame(...frame)),
+        flush() {},
         pendingOctets: 0,
         close: () => this.#close(),
       };

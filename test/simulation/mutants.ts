@@ -335,6 +335,7 @@ const byPromise: Readonly<Record<string, Readonly<Record<string, Mutant>>>> = {
           get pendingOctets() {
             return channel.pendingOctets;
           },
+          flush: () => channel.flush(),
           send: (octets) => (octets[4] === deliverOptions.type ? undefined : channel.send(octets)),
           pass: channel.pass,
           close: () => channel.close(),

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { done, type Outcome, temporary } from "../../protocol/outcome.ts";
 import { MemoryStorage } from "../../services/storage/memory.ts";
 import type { Change, Storage } from "../../services/storage/storage.ts";
-import type { Clock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { Committer } from "./commit.ts";
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -156,4 +156,31 @@ test("what nobody waits for goes to disk with what somebody does, or with a hund
     transactions.map((messages) => messages.length),
     [100],
   );
+});
+
+test("answers of a transaction leave first, together for each channel; not when it fails", async () => {
+  const outcomes: Outcome<undefined>[] = [temporary("3.1", "no")];
+  const storage: Storage = Object.assign(new MemoryStorage(), {
+    apply: async (): Promise<Outcome<undefined>> => outcomes.pop() ?? done(undefined),
+  });
+  const happened: string[] = [];
+  const committer = new Committer(storage, systemClock, () => {});
+  const channels = ["one", "other"].map((name) => ({ flush: () => void happened.push(`${name} flushed`) }));
+  const offer = (name: string, channel = channels[0]): void => {
+    const answer = () => {
+      happened.push(`${name} answered`);
+      return channel ?? assert.fail();
+    };
+    committer.offer([{ kind: "end", message: 1 }], ({ kind }) => void happened.push(`${name} ${kind}`), answer);
+  };
+  offer("a");
+  await committer.flushed();
+  assert.deepEqual(happened.splice(0), ["a temporary"]);
+  offer("a");
+  committer.require([{ kind: "end", message: 2 }], () => void happened.push("b written"));
+  offer("c", channels[1]);
+  offer("d");
+  await committer.flushed();
+  const answers = ["a answered", "c answered", "d answered", "one flushed", "other flushed"];
+  assert.deepEqual(happened, [...answers, "a done", "b written", "c done", "d done"]);
 });

@@ -1,12 +1,17 @@
 import type { Failure, Outcome } from "../../protocol/outcome.ts";
+import type { Channel } from "../../services/channel/channel.ts";
 import type { Change, Storage } from "../../services/storage/storage.ts";
 import { type Clock, pause } from "./clock.ts";
+
+/** Says that it is written. All of a transaction are said first, and leave on the channels that are returned. */
+export type Answer = () => Pick<Channel, "flush">;
 
 /** Changes that go to disk together or not at all, and who waits for that. */
 interface Group {
   readonly changes: readonly Change[];
   /** Absent for what must be written, sooner or later. */
   readonly refused: ((failure: Failure) => void) | undefined;
+  readonly answer?: Answer | undefined;
   readonly written: () => void;
 }
 
@@ -48,9 +53,9 @@ export class Committer {
   }
 
   /** Tries once: a new message, which can be refused. */
-  offer(changes: readonly Change[], settled: (outcome: Outcome<undefined>) => void): void {
+  offer(changes: readonly Change[], settled: (outcome: Outcome<undefined>) => void, answer?: Answer): void {
     const written = () => settled({ kind: "done", value: undefined });
-    this.#add({ changes, written, refused: settled });
+    this.#add({ changes, written, refused: settled, answer });
   }
 
   /** Tries until it is written: what has already happened. In order, as `offer` is. */
@@ -135,6 +140,7 @@ export class Committer {
       this.#tell(refusable && isShort ? "refusing" : "stuck", outcome);
       return outcome;
     }
+    sendAnswers(groups);
     for (const group of groups) group.written();
     this.#tell(refusable || !isShort || this.#now === "none" ? "none" : "refusing");
     return outcome;
@@ -150,6 +156,12 @@ export class Committer {
     this.#now = trouble;
     this.#trouble(trouble, first ? failure : undefined);
   }
+}
+
+function sendAnswers(groups: readonly Group[]): void {
+  const channels = new Set<ReturnType<Answer>>();
+  for (const { answer } of groups) if (answer) channels.add(answer());
+  for (const channel of channels) channel.flush();
 }
 
 /** Returns the groups that cannot be refused. */

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { isEnvelopeAddress, maxAddressOctets } from "../../protocol/address.ts";
-import { type Failure, permanent, temporary } from "../../protocol/outcome.ts";
+import { type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
 import type { Frame } from "../../protocol/wire/frame.ts";
 import {
   abandon,
@@ -21,6 +21,7 @@ import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
 import { free } from "../../services/memory/free.ts";
 import { chunkOctets, type Dsn, maxChunks } from "../../services/storage/storage.ts";
 import type { Admissions, Chunk } from "./admission.ts";
+import type { Answer } from "./commit.ts";
 import type { Core } from "./core.ts";
 import { Piece } from "./piece.ts";
 import { isPossible, readDsns } from "./wishes.ts";
@@ -89,9 +90,7 @@ export class Intake {
     const submissions = new Map<number, Submission>();
     const channel: Channel = connect({
       onFrame: (frame) =>
-        channel.pendingOctets > maxUnreadOctets
-          ? "broken"
-          : this.#onFrame(frame, submissions, (octets) => channel.send(octets)),
+        channel.pendingOctets > maxUnreadOctets ? "broken" : this.#onFrame(frame, submissions, channel),
       onClose: () => {
         for (const submission of submissions.values()) this.#drop(submission);
         submissions.clear();
@@ -99,15 +98,17 @@ export class Intake {
     });
   }
 
-  #onFrame(frame: Frame, submissions: Map<number, Submission>, send: (frame: Buffer) => void): undefined | "broken" {
+  #onFrame(frame: Frame, submissions: Map<number, Submission>, channel: Channel): undefined | "broken" {
     const { stream, payload } = frame;
-    if (frame.type === open.type) return this.#open(frame, submissions, send);
+    if (frame.type === open.type) return this.#open(frame, submissions, channel);
     const submission = submissions.get(stream);
     if (!submission) return undefined; // on its way when we refused it
-    const refuse = (failure: Failure): undefined => this.#refuse(submission, failure, stream, submissions, send);
+    const refuse = (failure: Failure): undefined => this.#refuse(submission, failure, stream, submissions, channel);
     switch (frame.type) {
       case bodyType:
-        return this.#body(submission, payload, refuse, (octets) => send(submissionCredit.encode(stream, { octets })));
+        return this.#body(submission, payload, refuse, (octets) =>
+          channel.send(submissionCredit.encode(stream, { octets })),
+        );
       case recipients.type: {
         const fields = recipients.decode(payload);
         return fields ? this.#recipients(submission, fields.forwardPaths, refuse) : "broken";
@@ -129,7 +130,7 @@ export class Intake {
         const wrong = this.#wrongCommit(fields.reversePath);
         if (wrong) return refuse(wrong);
         submissions.delete(stream);
-        submission.commit = () => this.#commit(submission, fields, stream, send);
+        submission.commit = () => this.#commit(submission, fields, stream, channel);
         if (submission.writing === 0) submission.commit();
         return undefined;
       }
@@ -142,16 +143,12 @@ export class Intake {
     }
   }
 
-  #open(
-    { stream, payload }: Frame,
-    submissions: Map<number, Submission>,
-    send: (frame: Buffer) => void,
-  ): undefined | "broken" {
+  #open({ stream, payload }: Frame, submissions: Map<number, Submission>, channel: Channel): undefined | "broken" {
     if (submissions.has(stream) || payload.length > 0 || submissions.size >= maxStreams) return "broken";
     const submission = emptySubmission();
     submissions.set(stream, submission);
     if (this.#hold(submission, messageCostOctets)) return undefined;
-    return this.#refuse(submission, crowded, stream, submissions, send);
+    return this.#refuse(submission, crowded, stream, submissions, channel);
   }
 
   #refuse(
@@ -159,14 +156,14 @@ export class Intake {
     failure: Failure,
     stream: number,
     submissions: Map<number, Submission>,
-    send: (frame: Buffer) => void,
+    channel: Channel,
   ): undefined {
     if (submission.ended) return;
     // After its commit the stream is the peer's again, and may be another message.
     if (submissions.get(stream) === submission) submissions.delete(stream);
     this.#drop(submission);
     const { status, text } = failure;
-    send(refused.encode(stream, { permanent: failure.kind === "permanent" ? 1 : 0, status, text }));
+    channel.send(refused.encode(stream, { permanent: failure.kind === "permanent" ? 1 : 0, status, text }));
   }
 
   #hold(submission: Submission, octets: number): boolean {
@@ -260,7 +257,7 @@ export class Intake {
     submission: Submission,
     { reversePath, bodyKind, uid }: { reversePath: string; bodyKind: number; uid: number },
     stream: number,
-    send: (frame: Buffer) => void,
+    channel: Channel,
   ): void {
     const id = submission.id || this.#core.storage.nextId();
     const { octets, forwardPaths, dsns } = submission;
@@ -281,18 +278,22 @@ export class Intake {
       ...(asked && !isDeepStrictEqual(asked, noOptions) && { options: asked }),
       chunks,
     });
-    this.#core.committer.offer(admission.changes, (outcome) => {
+    const answer: Answer = () => {
+      channel.send(stored.encode(stream, { queueId: id }));
+      return channel;
+    };
+    const settled = (outcome: Outcome<undefined>): void => {
       this.#letGo(submission, submission.heldOctets);
       if (outcome.kind === "done") {
-        send(stored.encode(stream, { queueId: id }));
         admission.admit();
       } else {
         admission.refuse();
         this.#drop(submission);
-        send(refused.encode(stream, { permanent: 0, status: outcome.status, text: outcome.text }));
+        channel.send(refused.encode(stream, { permanent: 0, status: outcome.status, text: outcome.text }));
       }
       if (!this.#core.active.get(id)?.body) for (const chunk of chunks) free(chunk.octets);
-    });
+    };
+    this.#core.committer.offer(admission.changes, settled, answer);
   }
 
   #letGo(submission: Submission, octets: number): void {

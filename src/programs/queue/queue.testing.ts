@@ -100,6 +100,7 @@ export class FakePeer {
       return {
         send,
         pass: (...frame) => send(encodeFrame(...frame)),
+        flush() {},
         pendingOctets: 0,
         close: () => this.close(),
       };

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
+import { Duplex } from "node:stream";
 import { test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
 import { createChannel } from "./channel.ts";
 
@@ -71,3 +73,23 @@ for (const { name, provoke } of endings) {
     far.destroy();
   });
 }
+
+test("flush() has what is queued leave at once, and once", async () => {
+  const written: number[] = [];
+  const socket = new Duplex({
+    read() {},
+    write(chunk: Buffer, _, done) {
+      written.push(chunk.length);
+      done();
+    },
+  });
+  const channel = createChannel(socket, { onFrame: () => undefined, onClose: () => {} });
+  channel.send(encodeFrame(1, 1, Buffer.alloc(3)));
+  channel.send(encodeFrame(1, 1, Buffer.alloc(4)));
+  assert.deepEqual(written, []);
+  channel.flush();
+  assert.deepEqual(written, [25]);
+  channel.send(encodeFrame(1, 2, Buffer.alloc(0)));
+  await turn();
+  assert.deepEqual(written, [25, 9]);
+});

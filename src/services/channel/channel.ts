@@ -14,6 +14,8 @@ export interface Channel {
   send(frame: Buffer): void;
   /** As `send`, of a frame that is all payload: no copy is made but the one that leaves. */
   pass(type: number, stream: number, payload: Uint8Array): void;
+  /** Has what is queued leave now: who waits for it is to go on while we have much to do. */
+  flush(): void;
   /** Octets queued and not yet taken by the kernel. Senders of bodies hold back by credit, not by this. */
   readonly pendingOctets: number;
   /** Ends the channel at once; `onClose` is called. */
@@ -98,6 +100,7 @@ export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
       room.set(payload, gathered + headerOctets);
       gathered += headerOctets + payload.length;
     },
+    flush: write,
     get pendingOctets() {
       return gathered + socket.writableLength;
     },
