@@ -2,11 +2,13 @@
  * What a message costs `smtpd`, and nothing else: the program as shipped but for its kernel walls, loaded by Postfix's
  * smtp-source, its peers played here. Several builds are measured in turns, for comparisons that bear a busy machine.
  *
- *   node bench/smtpd-bench.ts [--messages N] [--sessions N] [--octets N] [--rounds N] [--reuse] [BUILD...]
+ *   node bench/smtpd-bench.ts [--messages N] [--sessions N] [--octets N] [--rounds N] [--reuse] [--tls] [--auth] [BUILD...]
  *
+ * BUILD is a dist folder; "BUILD#--flag --flag" is one run with more flags of Node's, --profile DIR writes CPU profiles.
+ * With --tls by STARTTLS, loaded by the harness's smtp-load; with --auth a submission that is logged in, with TLS too.
  * Prints CPU microseconds a message: the median of the rounds, and the least of them, which other work disturbs least.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
@@ -14,11 +16,20 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { readSettings } from "../src/protocol/control/parse.ts";
-import { askRecipient, exists, recipientAnswer } from "../src/protocol/wire/directory.ts";
+import {
+  askRecipient,
+  askSender,
+  exists,
+  recipientAnswer,
+  saslBegin,
+  saslEnd,
+  senderAnswer,
+} from "../src/protocol/wire/directory.ts";
 import { bodyType, commit, stored, submissionCredit } from "../src/protocol/wire/submission.ts";
 import { createChannel } from "../src/services/channel/channel.ts";
 import { nodeFlags } from "../src/services/launch/node-flags.ts";
 import type { Wall } from "../src/services/launch/plan.ts";
+import { makeSelfSigned } from "../src/services/tls/self-signed.ts";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,11 +39,16 @@ const { values, positionals } = parseArgs({
     octets: { type: "string", default: "4096" },
     rounds: { type: "string", default: "15" },
     reuse: { type: "boolean", default: false },
+    tls: { type: "boolean", default: false },
+    auth: { type: "boolean", default: false },
+    profile: { type: "string" },
   },
 });
 const top = join(import.meta.dirname, "..");
 const builds = positionals.length > 0 ? positionals.map((path) => resolve(path)) : [join(top, "dist")];
 const messages = Number(values.messages);
+const speaksTls = values.tls || values.auth;
+const account = "joe@example.test";
 /** As long as a disk takes to flush: meanwhile more is committed. */
 const flushMs = 2;
 const tickUs = 10_000;
@@ -74,17 +90,30 @@ function playQueue(socket: Socket): void {
   });
 }
 
+const none = Buffer.alloc(0);
+
 function playDirectory(socket: Socket): void {
   const channel = createChannel(socket, {
     onFrame({ type, stream }) {
       if (type === askRecipient.type) channel.send(recipientAnswer.encode(stream, { answer: exists }));
+      if (type === askSender.type) channel.send(senderAnswer.encode(stream, { answer: 1 }));
+      if (type === saslBegin.type) {
+        channel.send(saslEnd.encode(stream, { letter: "K", account, text: "", additional: none, ticket: none }));
+      }
       return undefined;
     },
     onClose() {},
   });
 }
 
-async function start(build: string): Promise<Smtpd> {
+/** Node profiles nobody whose permissions it watches. */
+const profiled = (flags: readonly string[], into: string): readonly string[] => [
+  ...flags.filter((flag) => flag !== "--permission" && !flag.startsWith("--allow-")),
+  ...["--cpu-prof", `--cpu-prof-dir=${into}`],
+];
+
+async function start(buildAndMore: string): Promise<Smtpd> {
+  const [build = "", more = ""] = buildAndMore.split("#");
   const listener = await new Promise<Server>((listening) => {
     const server = createServer().listen(0, "127.0.0.1", 511, () => listening(server));
   });
@@ -92,9 +121,10 @@ async function start(build: string): Promise<Smtpd> {
   if (!address || typeof address === "string") throw new Error("no port");
   const limits = { descriptors: 110_000, heapMiB: 192 };
   const wall: Wall = { read: [], write: [], network: "accept", ffi: false, kernel: "confined", limits };
-  const flags = nodeFlags({ program: "smtpd", node: process.execPath, code: build, wall });
+  const shipped = nodeFlags({ program: "smtpd", node: process.execPath, code: build, wall });
+  const flags = values.profile === undefined ? shipped : profiled(shipped, values.profile);
   const main = join(build, "programs/smtpd/main.js");
-  const child = spawn(process.execPath, [...flags, main], {
+  const child = spawn(process.execPath, [...flags, ...more.split(" ").filter(Boolean), main], {
     // @ts-expect-error: a server's handle is passed as its descriptor
     stdio: ["ignore", "inherit", "inherit", "ipc", listener._handle.fd],
     env: { UV_USE_IO_URING: "0", PATH: process.env.PATH, TZ: "UTC" },
@@ -108,12 +138,19 @@ async function start(build: string): Promise<Smtpd> {
     play(ours);
     child.send({ kind: "peer", name }, theirs);
   }
-  const control = { me: "mx.example.test", locals: "example.test", relayclients: "127.0.0.0/8", defaultdelivery: "./" };
+  const control = {
+    me: "mx.example.test",
+    locals: "example.test",
+    defaultdelivery: "./",
+    ...(values.auth ? { maxmessagesperaccount: "0", maxrecipientsperaccount: "0" } : { relayclients: "127.0.0.0/8" }),
+  };
   const settings = readSettings(new Map(Object.entries(control)));
   if (settings.kind !== "done") throw new Error(settings.text);
   const ready = once(child, "message");
+  const certificates = speaksTls ? [{ name: "default", ...makeSelfSigned([control.me], Date.now()) }] : [];
+  const listeners = { [values.auth ? "submission" : "smtp"]: [4] };
   const facts = { ipAddresses: ["127.0.0.1"], processes: 1 };
-  child.send({ kind: "start", settings: settings.value, listeners: { smtp: [4] }, facts, certificates: [] });
+  child.send({ kind: "start", settings: settings.value, listeners, facts, certificates });
   await ready;
   return {
     port: address.port,
@@ -138,8 +175,26 @@ function cpuUsOf({ pid }: ChildProcess): Cpu {
   return { all: ns / 1_000, system: Number(stat[12]) * tickUs };
 }
 
+/** What smtp-source does not speak. */
+const tlsLoad = join(folder, "smtp-load");
+if (speaksTls) {
+  execFileSync("cc", ["-O2", "-o", tlsLoad, join(top, "bench/harness/src/smtp-load.c"), "-lssl", "-lcrypto"]);
+}
+
+async function loadByTls(port: number, count: number): Promise<void> {
+  const { sessions, octets, reuse, auth } = values;
+  const addresses = ["-f", auth ? account : "s@src.test", "-t", "user@example.test"];
+  const args = [...(reuse ? ["-d"] : []), ...(auth ? ["-a", `${account}:pw`] : []), ...addresses];
+  const source = spawn(tlsLoad, ["-T", "-s", sessions, "-l", octets, "-n", String(count), ...args, String(port)], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const [code] = (await once(source, "exit")) as [number];
+  if (code !== 0) throw new Error(`smtp-load: ${code}`);
+}
+
 async function load(port: number, count: number): Promise<void> {
   const { sessions, octets, reuse } = values;
+  if (speaksTls) return loadByTls(port, count);
   const args = [...(reuse ? ["-d"] : []), "-s", sessions, "-l", octets, "-m", String(count), "-N"];
   const source = spawn("smtp-source", [...args, "-f", "s@src.test", "-t", "user@example.test", `127.0.0.1:${port}`], {
     stdio: ["ignore", "inherit", "inherit"],
