@@ -147,7 +147,7 @@ export class Connection implements Client, Speaker, Phase {
     const login = new Login(this.#line, {
       directory: this.#around.directory,
       address: this.#terms.address,
-      exporter: this.#line.tls?.exporter,
+      exporter: this.#line.tls?.exporter(),
       clientSeconds: this.#clientSeconds,
       onSuccess: (end) => this.#open(end),
       onFailure: (reply) => this.#fail(attempt, reply),

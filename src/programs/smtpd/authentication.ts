@@ -32,7 +32,7 @@ export class Authentication implements Phase {
     this.#mechanism = mechanism;
     this.#dialogue = this.#newDialogue();
     this.#talk.enter(this, around.directory.isUp ? loginSeconds : awaySeconds);
-    const request = { mechanism, address: terms.address, initial, exporter: tls?.exporter };
+    const request = { mechanism, address: terms.address, initial, exporter: tls?.exporter() };
     this.#dialogue.begin(around.directory, { service: "smtp", ...request });
   }
 

@@ -62,7 +62,7 @@ export class Connection implements Client, Conversation, Speaker {
   /** What the client may do, as long as it has not shown who it is. */
   #rulesWith(tls: Rules["tls"]): Rules {
     const { rules, service, address, access } = this.terms;
-    const way = { service, address, tls, hasExporter: this.tls?.exporter !== undefined };
+    const way = { service, address, tls, hasExporter: this.tls?.hasExporter ?? false };
     return { ...rules, tls, access: accessFor(way, access) };
   }
 

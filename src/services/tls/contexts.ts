@@ -6,6 +6,8 @@ import { type CertificateFiles, isHostName, readCertificate } from "./certificat
 
 /** The certificates of a service, ready for use. */
 export interface Contexts {
+  /** Who asks for another name may be shown another one; else `find` has one answer, and need not be asked. */
+  readonly areSeveral: boolean;
   /** For a client that asks for `serverName`: the exact name, then `*.` and what follows its first label, then the default. */
   find(serverName: string | undefined): SecureContext;
 }
@@ -37,7 +39,10 @@ export function createContexts(
   }
   const byDefault = byFolder ?? nameIn(byName, settings.me) ?? first;
   if (!byDefault) return done(undefined);
-  return done({ find: (serverName) => (serverName && nameIn(byName, serverName)) || byDefault });
+  return done({
+    areSeveral: new Set(byName.values()).add(byDefault).size > 1,
+    find: (serverName) => (serverName && nameIn(byName, serverName)) || byDefault,
+  });
 }
 
 /** What is no host name is in no certificate: it need not be looked for. */

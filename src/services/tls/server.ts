@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { TLSSocket, type TLSSocketOptions } from "node:tls";
 import type { Contexts } from "./contexts.ts";
 
 /** What a handshake led to. */
@@ -8,11 +8,10 @@ export interface TlsSession {
   readonly protocol: string;
   /** As RFC 8446 and RFC 5289 name it: "TLS_AES_256_GCM_SHA384". */
   readonly cipher: string;
-  /**
-   * The channel binding tls-exporter (RFC 9266), 32 octets; `undefined` before TLS 1.3, where one would have to know
-   * that the handshake was bound to the master secret (RFC 7627).
-   */
-  readonly exporter: Buffer | undefined;
+  /** A login can be bound to it: not before TLS 1.3, where one would have to know that RFC 7627 was followed. */
+  readonly hasExporter: boolean;
+  /** The channel binding tls-exporter (RFC 9266), 32 octets; `undefined` without, and when the connection is gone. */
+  exporter(): Buffer | undefined;
 }
 
 export interface TlsEvents {
@@ -34,7 +33,8 @@ export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFa
   const socket = new TLSSocket(plain, {
     isServer: true,
     secureContext: contexts.find(undefined),
-    SNICallback: (serverName, answer) => answer(null, contexts.find(serverName)),
+    // With it Node leaves the handshake half-way and begins again, for every client.
+    ...(contexts.areSeveral && { SNICallback: bySni(contexts) }),
     ALPNCallback: ({ protocols }) => protocols.find((protocol) => mailProtocols.has(protocol)),
   });
   let over = false;
@@ -47,8 +47,10 @@ export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFa
     if (over) return;
     over = true;
     const protocol = socket.getProtocol() ?? "";
-    const exporter = protocol === "TLSv1.3" ? exporterOf(socket) : undefined;
-    onSecure({ protocol, cipher: socket.getCipher().standardName, exporter });
+    const hasExporter = protocol === "TLSv1.3";
+    // Made when asked for: most connections bring mail of servers, which never log in.
+    const exporter = () => (hasExporter && !socket.destroyed ? exporterOf(socket) : undefined);
+    onSecure({ protocol, cipher: socket.getCipher().standardName, hasExporter, exporter });
   });
   // Node keeps errors of the handshake apart from those of the conversation, and closes by itself.
   socket.on("_tlsError", (error: Error) => fail(reasonOf(error)));
@@ -60,6 +62,11 @@ export function secureServer(plain: Socket, contexts: Contexts, { onSecure, onFa
   socket.on("close", () => fail("the client closed"));
   return socket;
 }
+
+const bySni =
+  (contexts: Contexts): NonNullable<TLSSocketOptions["SNICallback"]> =>
+  (serverName, answer) =>
+    answer(null, contexts.find(serverName));
 
 const exporterOf = (socket: TLSSocket): Buffer =>
   socket.exportKeyingMaterial(exporterOctets, "EXPORTER-Channel-Binding", Buffer.alloc(0));

@@ -134,7 +134,9 @@ interface Met {
   readonly shown: string;
   readonly session: TlsSession | undefined;
   readonly failure: string | undefined;
-  readonly exporter: Buffer | undefined;
+  /** The channel binding, as the client and as the server have it. */
+  readonly exporter?: Buffer | undefined;
+  readonly binding?: Buffer | undefined;
   /** In TLS 1.2: what the client may come back with, and whether what it came with was taken. */
   readonly ticket?: Buffer | undefined;
   readonly isResumed?: boolean;
@@ -147,8 +149,9 @@ async function meet(contexts: Contexts, options: ConnectionOptions, speak?: (soc
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("no port");
   const outcome = Promise.withResolvers<{ session?: TlsSession; failure?: string }>();
+  let secured: Socket | undefined;
   server.once("connection", (socket: Socket) => {
-    secureServer(socket, contexts, {
+    secured = secureServer(socket, contexts, {
       onSecure: (session) => outcome.resolve({ session }),
       onFailure: (failure) => outcome.resolve({ failure }),
     });
@@ -161,7 +164,7 @@ async function meet(contexts: Contexts, options: ConnectionOptions, speak?: (soc
     const { session, failure } = await outcome.promise;
     socket.destroy();
     server.close();
-    return { shown: "", session, failure, exporter: undefined };
+    return { shown: "", session, failure };
   }
   const client = connect({ port: address.port, host: "127.0.0.1", rejectUnauthorized: false, ...options });
   const shown = Promise.withResolvers<string>();
@@ -170,10 +173,12 @@ async function meet(contexts: Contexts, options: ConnectionOptions, speak?: (soc
   const name = await shown.promise;
   const { session, failure } = await outcome.promise;
   const exporter = session && client.exportKeyingMaterial(32, "EXPORTER-Channel-Binding", Buffer.alloc(0));
+  const binding = session?.exporter();
+  secured?.destroy();
   const resumption = { ticket: client.getSession(), isResumed: client.isSessionReused() };
   client.destroy();
   server.close();
-  return { shown: name, session, failure, exporter, ...resumption };
+  return { shown: name, session, failure, exporter, binding, ...resumption };
 }
 
 const made = createContexts(
@@ -206,8 +211,10 @@ for (const [servername, shown] of [
     assert.equal(met.shown, shown);
     assert.equal(met.session?.protocol, "TLSv1.3");
     assert.match(met.session?.cipher ?? "", /^TLS_AES_/);
-    assert.deepEqual(met.session?.exporter, met.exporter);
-    assert.equal(met.session?.exporter?.length, 32);
+    assert.equal(met.session?.hasExporter, true);
+    assert.deepEqual(met.binding, met.exporter);
+    assert.equal(met.binding?.length, 32);
+    assert.equal(met.session?.exporter(), undefined, "the connection is gone");
   });
 }
 
@@ -227,8 +234,8 @@ for (const [offered, isServed] of [
 test("secureServer() speaks TLS 1.2 without a channel binding, and nothing older", async () => {
   const met = await meet(contexts, { maxVersion: "TLSv1.2" });
   assert.deepEqual(
-    [met.session?.protocol, met.session?.cipher, met.session?.exporter],
-    ["TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", undefined],
+    [met.session?.protocol, met.session?.cipher, met.session?.hasExporter, met.binding],
+    ["TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", false, undefined],
   );
   const old = await meet(contexts, { maxVersion: "TLSv1.1", minVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" });
   assert.equal(old.session, undefined);
