@@ -168,16 +168,17 @@ export class LineConnection<Taken extends Line = Line> {
 
   /**
    * The client has said that it goes, and sends nothing after that: one close does, and costs half of an end and its
-   * waiting. Not so within TLS, where the end is to be said too (RFC 8446 §6.1): without, it could be anybody's.
+   * waiting. Within TLS the end is said before it (RFC 8446 §6.1): without, it could be anybody's.
    */
   sayGoodbye(lastWord: string) {
-    if (this.lines.octets > 0 || this.#tls) return this.close(lastWord, "quit");
+    if (this.lines.octets > 0) return this.close(lastWord, "quit");
     if (this.#at !== "open") return;
     this.#beginClosing("quit");
     this.reply(lastWord);
     // Not within the callback: there Node makes an error, with its stack, that nobody sees.
     const leave = (): void => process.nextTick(() => this.#socket.destroy());
-    this.#socket.write(this.#replies, "latin1", leave);
+    if (this.#tls) this.#socket.end(this.#replies, "latin1", leave);
+    else this.#socket.write(this.#replies, "latin1", leave);
   }
 
   /** Says a last word, stops sending, and for a while reads and drops what is on its way: a reset would lose the word. */
