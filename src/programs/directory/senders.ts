@@ -1,6 +1,6 @@
 import { asciiLowerCase } from "../../protocol/address.ts";
 import { domainOf } from "../../protocol/routing/router.ts";
-import { accountDelimiter, nameSplits } from "../../protocol/users/account-names.ts";
+import { accountDelimiter, isOwnAddress, nameSplits } from "../../protocol/users/account-names.ts";
 import { cannotTell, doesNotExist } from "../../protocol/wire/directory.ts";
 import type { AccountStore } from "../../services/accounts/account-store.ts";
 import { isDamage, isPassing } from "../../services/storage/sqlite-errors.ts";
@@ -40,7 +40,7 @@ function decide(account: string, address: string, options: SendersOptions): numb
   const domain = domainOf(sender);
   const localPart = sender.slice(0, Math.max(0, sender.lastIndexOf("@")));
   if (!own.includes("@")) return userMaySend(own, localPart, domain, options);
-  if (sender === own) return maySend;
+  if (isOwnAddress(own, sender)) return maySend;
   const accounts = store();
   if (!accounts) return cannotSay;
   if (takerOf(localPart, domain, delimiters(), accounts) === own) return maySend;

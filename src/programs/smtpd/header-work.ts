@@ -4,6 +4,7 @@ import { formatDate } from "../../protocol/date.ts";
 import { readAuthors, readSender } from "../../protocol/header/authors.ts";
 import { createSubmittedHeader, type LastField, type SubmittedHeader } from "../../protocol/header/submitted.ts";
 import { done, type Failure, type Outcome, permanent, temporary } from "../../protocol/outcome.ts";
+import { isOwnAddress } from "../../protocol/users/account-names.ts";
 import { isAscii } from "../../protocol/utf8.ts";
 import { cannotTell } from "../../protocol/wire/directory.ts";
 import type { Forget } from "../../services/channel/streams.ts";
@@ -72,7 +73,8 @@ function judgeAuthors(message: SubmittedMessage, header: SubmittedHeader, tell: 
   const { directory, account, reversePath } = message;
   const named = header.hasBareCr ? bareCr : namedIn(header);
   if (named.kind === "done") {
-    const others = named.value.filter((address) => address !== reversePath); // MAIL was asked about
+    // MAIL was asked about.
+    const others = named.value.filter((address) => address !== reversePath && !isOwnAddress(account, address));
     return askAuthors(directory, account, others, tell);
   }
   tell(named);

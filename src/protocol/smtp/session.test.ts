@@ -303,3 +303,19 @@ for (const [which, changed, verbs] of helps) {
     assert.equal(reply, `214 2.0.0 postern: ${verbs}`);
   });
 }
+
+for (const [account, reversePath, asked] of [
+  ["joe@here.example", "joe@here.example", undefined],
+  ["joe@here.example", "Joe@HERE.example", undefined],
+  ["joe@here.example", "", undefined],
+  ["joe@here.example", "jill@here.example", "jill@here.example"],
+  ["joe@here.example", "joe@here.example.org", "joe@here.example.org"],
+  ["joe", "joe@here.example", "joe@here.example"],
+] as const) {
+  test(`step() has ${asked ? "it asked whether" : "nobody asked whether"} ${account} may send as <${reversePath}>`, () => {
+    const loggedIn = { ...rules, access: { ...noAccess, account } };
+    const greeted = step(newSession, parseCommand("EHLO client.example"), loggedIn, nowMs).next;
+    const { next, sender } = step(greeted, parseCommand(`MAIL FROM:<${reversePath}>`), loggedIn, nowMs);
+    assert.deepEqual([next.at, sender], ["mail", asked && reversePath]);
+  });
+}

@@ -1,4 +1,5 @@
 import { addressOf, type Path, quoteAddress } from "../address.ts";
+import { isOwnAddress } from "../users/account-names.ts";
 import { markVerp, type VerpDelimiters } from "../verp.ts";
 import type { Options } from "../wire/submission.ts";
 import type { Access } from "./access.ts";
@@ -224,7 +225,9 @@ function mail(session: Session, command: Command & { verb: "MAIL" }, rules: Rule
   const { bodyKind } = command;
   const transaction: Transaction = { reversePath, bodyKind, options, forwardPaths: [], asked: [] };
   const next: Session = { at: "mail", client: session.client, transaction };
-  return access.account === undefined || reversePath === "" ? { next, reply } : { next, reply, sender: reversePath };
+  const { account } = access;
+  const isAllowed = account === undefined || reversePath === "" || isOwnAddress(account, reversePath);
+  return isAllowed ? { next, reply } : { next, reply, sender: reversePath };
 }
 
 /** XVERP is for those who may relay: else a stranger could have us send a message of its own to each recipient. */

@@ -10,6 +10,10 @@ export interface NameSplit {
 /** Divides names from extensions besides, in domains with accounts: Gmail and Postfix have taught people to expect it. */
 export const accountDelimiter = "+";
 
+/** Every account may send as itself, and nobody need be asked. One of the system has a name without a domain. */
+export const isOwnAddress = (account: string, address: string): boolean =>
+  account.includes("@") && asciiLowerCase(account) === asciiLowerCase(address);
+
 /** Names of accounts are shorter than this. */
 const accountNameOctets = 32;
 
