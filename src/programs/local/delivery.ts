@@ -1,45 +1,29 @@
 import { isEnvelopeAddress } from "../../protocol/address.ts";
 import { wroteFilesAlone } from "../../protocol/dot-qmail/report.ts";
 import { type Failure, type Outcome, temporary } from "../../protocol/outcome.ts";
-import {
-  bodyEnd,
-  brokeOff,
-  deliveryCredit,
-  deliveryWindowOctets,
-  ended,
-  forward,
-  maxReportOctets,
-  report,
-  settled,
-} from "../../protocol/wire/delivery.ts";
+import * as wire from "../../protocol/wire/delivery.ts";
 import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
 import { abandon } from "../../protocol/wire/worker.ts";
 import type { Flusher } from "./flush.ts";
 import type { Worker, WorkerEvents } from "./worker.ts";
 
 /** The worker that takes a delivery and what it is told; none when nobody is to have the message. */
-export type Taken = Outcome<{ readonly worker: Worker; readonly task: (stream: number) => Buffer } | undefined>;
+export type Given = Outcome<{ readonly worker: Worker; readonly task: (stream: number) => Buffer } | undefined>;
 
-/** One delivery between `queue` and a worker. */
-export interface Delivery {
-  /** Hands it to a worker, or ends it: the address says who takes it. */
-  begin(given: Taken): void;
-  /** The frames of `queue`: body and its end. */
-  fromQueue(frame: Frame): undefined | "broken";
-  /** `queue` is gone. */
-  abandon(): void;
-}
+/** A delivery as its worker knows it. */
+export type Taken = { readonly worker: Worker; readonly stream: number };
 
-export interface DeliveryOptions {
-  readonly stream: number;
-  readonly number: number;
-  readonly octets: number;
+/** What the deliveries of one connection with `queue` share. */
+export interface DeliveryDesk {
   readonly toQueue: (frame: Buffer) => void;
   readonly flusher: Flusher;
   readonly held: HeldForwards;
-  /** It has been answered. With `settle` when there are marks to be removed once `queue` has settled the result. */
-  readonly whenEnded: (settle?: () => void) => void;
+  /** It has been answered. With `taken` when its worker is to hear once `queue` has settled the result: it keeps marks until then. */
+  readonly whenEnded: (stream: number, taken?: Taken) => void;
 }
+
+/** A delivery as `queue` knows it. */
+type Order = { readonly stream: number; readonly number: number; readonly octets: number };
 
 /** How much of forwards is kept until their deliveries are flushed, all together. */
 export interface HeldForwards {
@@ -53,126 +37,149 @@ interface Report {
   readonly text: string;
 }
 
-/** Relays one delivery and believes neither side: bodies within the window, one report, then nothing. */
-export function createDelivery(options: DeliveryOptions): Delivery {
-  const { stream, number, toQueue, flusher, held, whenEnded } = options;
-  let early: Frame[] = []; // came before there was a worker; no more than the window
-  let taken: { readonly worker: Worker; readonly stream: number } | undefined;
-  let hasEnded = false;
-  let leftOctets = options.octets;
-  let uncreditedOctets = 0;
-  let forwards: Buffer[] = [];
-  let forwardOctets = 0;
-  let result: Report | undefined;
-  const folders = new Map<number, number>();
+/** Relays one delivery between `queue` and a worker and believes neither: bodies within the window, one report, then nothing. */
+export class Delivery implements WorkerEvents {
+  readonly #order: Order;
+  readonly #desk: DeliveryDesk;
+  /** Came before there was a worker; no more than the window. */
+  #early: Frame[] = [];
+  #taken: Taken | undefined;
+  #hasEnded = false;
+  #leftOctets: number;
+  #uncreditedOctets = 0;
+  #forwards: Buffer[] = [];
+  #forwardOctets = 0;
+  #result: Report | undefined;
+  /** To be flushed before the report: descriptors, by device. */
+  #folders: Map<number, number> | undefined;
 
-  const end = (final: Report, settle?: () => void, reached = 1): void => {
-    hasEnded = true;
-    early = [];
-    held.octets -= forwardOctets;
-    if (final.letter === "K") for (const frame of forwards) toQueue(frame);
-    forwards = [];
-    toQueue(report.encode(stream, { number, ...final }));
-    toQueue(ended.encode(stream, { reached }));
-    whenEnded(settle);
-  };
+  constructor(order: Order, desk: DeliveryDesk) {
+    this.#order = order;
+    this.#desk = desk;
+    this.#leftOctets = order.octets;
+  }
 
-  const relay = (frame: Frame): void => {
-    if (taken) taken.worker.pass(frame.type, taken.stream, frame.payload);
-    else early.push({ ...frame, payload: Buffer.from(frame.payload) });
-  };
+  /** Hands it to a worker, or ends it: the address says who takes it. */
+  begin(given: Given) {
+    if (this.#hasEnded) return;
+    if (given.kind !== "done") return this.#end(toReport(given));
+    if (!given.value) return this.#end({ letter: "K", status: "", text: "" });
+    const { worker, task } = given.value;
+    const stream = worker.open(this);
+    this.#taken = { worker, stream };
+    worker.send(task(stream));
+    for (const frame of this.#early.splice(0)) this.#relay(frame);
+  }
 
-  const takeForward = (frame: Frame): undefined | "broken" => {
-    const fields = forward.decode(frame.payload);
-    if (!fields || held.octets + frame.payload.length > maxHeldOctets) return "broken";
+  /** The frames of `queue`: body and its end. */
+  fromQueue(frame: Frame): undefined | "broken" {
+    if (this.#hasEnded) return undefined;
+    if (frame.type === wire.bodyEnd.type) {
+      if (this.#leftOctets > 0 || frame.payload.length > 0) return "broken";
+    } else {
+      this.#leftOctets -= frame.payload.length;
+      this.#uncreditedOctets += frame.payload.length;
+      if (this.#leftOctets < 0 || this.#uncreditedOctets > wire.deliveryWindowOctets) return "broken";
+    }
+    this.#relay(frame);
+    return undefined;
+  }
+
+  /** `queue` is gone. */
+  abandon(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#early = [];
+    this.#desk.held.octets -= this.#forwardOctets;
+    this.#taken?.worker.send(abandon.encode(this.#taken.stream, {}));
+    this.#taken?.worker.forget(this.#taken.stream);
+  }
+
+  onFrame(frame: Frame): undefined | "broken" {
+    switch (frame.type) {
+      case wire.deliveryCredit.type:
+        return this.#takeCredit(frame);
+      case wire.forward.type:
+        return this.#takeForward(frame);
+      case wire.report.type:
+        return this.#takeReport(frame);
+      case wire.ended.type:
+        return this.#takeEnded();
+      default:
+        return "broken";
+    }
+  }
+
+  onWritten(device: number, folder: number): void {
+    this.#folders ??= new Map();
+    this.#folders.set(device, folder);
+  }
+
+  onLost(): void {
+    this.#end(toReport(crashed), undefined, wire.brokeOff);
+  }
+
+  #relay(frame: Frame): void {
+    if (this.#taken) this.#taken.worker.pass(frame.type, this.#taken.stream, frame.payload);
+    else this.#early.push({ ...frame, payload: Buffer.from(frame.payload) });
+  }
+
+  #takeCredit({ payload }: Frame): undefined | "broken" {
+    const octets = wire.deliveryCredit.decode(payload)?.octets ?? Number.POSITIVE_INFINITY;
+    if (octets > this.#uncreditedOctets || octets === 0) return "broken";
+    this.#uncreditedOctets -= octets;
+    this.#desk.toQueue(wire.deliveryCredit.encode(this.#order.stream, { octets }));
+    return undefined;
+  }
+
+  #takeForward({ payload }: Frame): undefined | "broken" {
+    const { held } = this.#desk;
+    const fields = wire.forward.decode(payload);
+    if (!fields || held.octets + payload.length > maxHeldOctets) return "broken";
     if (![fields.reversePath, ...fields.forwardPaths].every(isEnvelopeAddress)) return "broken";
-    held.octets += frame.payload.length;
-    forwardOctets += frame.payload.length;
-    forwards.push(encodeFrame(forward.type, stream, frame.payload));
+    held.octets += payload.length;
+    this.#forwardOctets += payload.length;
+    this.#forwards.push(encodeFrame(wire.forward.type, this.#order.stream, payload));
     return undefined;
-  };
+  }
 
-  const takeReport = (frame: Frame): undefined | "broken" => {
-    const fields = report.decode(frame.payload);
-    if (!fields || result || fields.number !== number || !isReport(fields)) return "broken";
-    const { letter, status, text } = fields;
-    result = { letter, status, text };
+  #takeReport({ payload }: Frame): undefined | "broken" {
+    const fields = wire.report.decode(payload);
+    if (!fields || this.#result || fields.number !== this.#order.number || !isReport(fields)) return "broken";
+    this.#result = fields;
     return undefined;
-  };
+  }
 
-  const takeEnded = (worker: Worker, workerStream: number): undefined => {
-    worker.forget(workerStream);
-    hasEnded = true;
-    const final = result ?? toReport(noReport);
-    const settle = (): void => worker.send(settled.encode(workerStream, {}));
-    if (final.letter !== "K" || folders.size === 0) {
-      end(final, final.letter === "Z" ? undefined : settle);
+  #takeEnded(): undefined {
+    const taken = this.#taken;
+    if (!taken) return undefined;
+    taken.worker.forget(taken.stream);
+    this.#hasEnded = true;
+    const final = this.#result ?? toReport(noReport);
+    if (final.letter !== "K" || !this.#folders) {
+      this.#end(final, final.letter === "Z" ? undefined : taken);
       return undefined;
     }
-    flusher.add(folders, forwards.length === 0 && wroteFilesAlone(final.text), (failure) => {
-      if (!failure) return end(final, settle);
-      worker.send(abandon.encode(workerStream, {}));
-      end(toReport(failure));
+    this.#desk.flusher.add(this.#folders, this.#forwards.length === 0 && wroteFilesAlone(final.text), (failure) => {
+      if (!failure) return this.#end(final, taken);
+      taken.worker.send(abandon.encode(taken.stream, {}));
+      this.#end(toReport(failure));
     });
     return undefined;
-  };
+  }
 
-  const eventsOf = (worker: Worker, workerStream: () => number): WorkerEvents => ({
-    onFrame(frame) {
-      switch (frame.type) {
-        case deliveryCredit.type: {
-          const octets = deliveryCredit.decode(frame.payload)?.octets ?? Number.POSITIVE_INFINITY;
-          if (octets > uncreditedOctets || octets === 0) return "broken";
-          uncreditedOctets -= octets;
-          toQueue(deliveryCredit.encode(stream, { octets }));
-          return undefined;
-        }
-        case forward.type:
-          return takeForward(frame);
-        case report.type:
-          return takeReport(frame);
-        case ended.type:
-          return takeEnded(worker, workerStream());
-        default:
-          return "broken";
-      }
-    },
-    onWritten: (device, folder) => void folders.set(device, folder),
-    onLost: () => end(toReport(crashed), undefined, brokeOff),
-  });
-
-  return {
-    begin(given) {
-      if (hasEnded) return;
-      if (given.kind !== "done") return end(toReport(given));
-      if (!given.value) return end({ letter: "K", status: "", text: "" });
-      const { worker, task } = given.value;
-      const opened: number = worker.open(eventsOf(worker, () => opened));
-      taken = { worker, stream: opened };
-      worker.send(task(opened));
-      for (const frame of early.splice(0)) relay(frame);
-    },
-    fromQueue(frame) {
-      if (hasEnded) return undefined;
-      if (frame.type === bodyEnd.type) {
-        if (leftOctets > 0 || frame.payload.length > 0) return "broken";
-      } else {
-        leftOctets -= frame.payload.length;
-        uncreditedOctets += frame.payload.length;
-        if (leftOctets < 0 || uncreditedOctets > deliveryWindowOctets) return "broken";
-      }
-      relay(frame);
-      return undefined;
-    },
-    abandon() {
-      if (hasEnded) return;
-      hasEnded = true;
-      early = [];
-      held.octets -= forwardOctets;
-      taken?.worker.send(abandon.encode(taken.stream, {}));
-      taken?.worker.forget(taken.stream);
-    },
-  };
+  #end(final: Report, taken?: Taken, reached = 1): void {
+    const { toQueue, held, whenEnded } = this.#desk;
+    const { stream, number } = this.#order;
+    this.#hasEnded = true;
+    this.#early = [];
+    held.octets -= this.#forwardOctets;
+    if (final.letter === "K") for (const frame of this.#forwards) toQueue(frame);
+    this.#forwards = [];
+    toQueue(wire.report.encode(stream, { number, ...final }));
+    toQueue(wire.ended.encode(stream, { reached }));
+    whenEnded(stream, taken);
+  }
 }
 
 const crashed = temporary("3.0", "deliver crashed. (#4.3.0)");
@@ -185,5 +192,5 @@ const toReport = (failure: Failure): Report => ({
 });
 
 const isReport = ({ letter, status, text }: Report): boolean =>
-  text.length <= maxReportOctets && (letter === "K" ? status === "" : /^[ZD]$/.test(letter) && isStatus(status));
+  text.length <= wire.maxReportOctets && (letter === "K" ? status === "" : /^[ZD]$/.test(letter) && isStatus(status));
 const isStatus = (status: string): boolean => /^[0-9]{1,3}\.[0-9]{1,3}$/.test(status);

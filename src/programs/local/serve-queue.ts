@@ -6,7 +6,7 @@ import type { Frame } from "../../protocol/wire/frame.ts";
 import { task } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Route, Routed } from "../../services/directory/route.ts";
-import { createDelivery, type Delivery, type HeldForwards } from "./delivery.ts";
+import { Delivery, type DeliveryDesk, type HeldForwards, type Taken } from "./delivery.ts";
 import type { Flusher } from "./flush.ts";
 import type { Worker } from "./worker.ts";
 import type { Workers } from "./workers.ts";
@@ -47,7 +47,7 @@ export interface QueueLinkEvents {
 /** Takes deliveries from `queue` over `socket` until it closes. */
 export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }: QueueLinkEvents): QueueLink {
   const deliveries = new Map<number, Delivery>();
-  const unsettled = new Map<number, () => void>();
+  const unsettled = new Map<number, Taken>();
   const channel = createChannel(socket, {
     onFrame(frame) {
       switch (frame.type) {
@@ -57,9 +57,7 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
         case bodyEnd.type:
           return deliveries.get(frame.stream)?.fromQueue(frame);
         case settled.type:
-          unsettled.get(frame.stream)?.();
-          unsettled.delete(frame.stream);
-          return undefined;
+          return settle(frame.stream);
         default:
           return "broken";
       }
@@ -72,6 +70,17 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     },
   });
 
+  const around: DeliveryDesk = {
+    toQueue: channel.send,
+    flusher: desk.flusher,
+    held: desk.held,
+    whenEnded(stream, taken) {
+      deliveries.delete(stream);
+      if (taken) keepForSettling(stream, taken);
+      if (deliveries.size === 0) whenIdle();
+    },
+  };
+
   function begin({ stream, payload }: Frame): undefined | "broken" {
     const job = deliver.decode(payload);
     const [number] = job?.numbers ?? [];
@@ -79,19 +88,7 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     if (!job || number === undefined || address === undefined || job.forwardPaths.length !== 1) return "broken";
     if (deliveries.has(stream) || deliveries.size >= maxOpenDeliveries) return "broken";
     if (!desk.isOpen()) return undefined;
-    const delivery = createDelivery({
-      stream,
-      number,
-      octets: job.octets,
-      toQueue: (frame) => channel.send(frame),
-      flusher: desk.flusher,
-      held: desk.held,
-      whenEnded(settle) {
-        deliveries.delete(stream);
-        if (settle) keepForSettling(stream, settle);
-        if (deliveries.size === 0) whenIdle();
-      },
-    });
+    const delivery = new Delivery({ stream, number, octets: job.octets }, around);
     deliveries.set(stream, delivery);
     handOut(delivery, job, number, address);
     return undefined;
@@ -124,10 +121,16 @@ export function serveQueue(socket: Socket, desk: Desk, { whenIdle, whenClosed }:
     return { worker, task: (stream: number) => task.encode(stream, { ...shared, ...route, ...place }) };
   }
 
-  function keepForSettling(stream: number, settle: () => void): void {
+  function keepForSettling(stream: number, taken: Taken): void {
     const [oldest] = unsettled.keys();
     if (unsettled.size >= maxOpenDeliveries && oldest !== undefined) unsettled.delete(oldest);
-    unsettled.set(stream, settle);
+    unsettled.set(stream, taken);
+  }
+
+  function settle(stream: number): undefined {
+    const taken = unsettled.get(stream);
+    taken?.worker.send(settled.encode(taken.stream, {}));
+    unsettled.delete(stream);
   }
 
   return {
