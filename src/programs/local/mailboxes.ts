@@ -103,7 +103,7 @@ const tooManyMailboxes = temporary("3.2", "too many mailboxes are open, try late
 
 function createPlace(child: ChildProcess, whenClosed: (why: string) => void): Place {
   const sessions = new Map<number, SessionEvents>();
-  let next = 1;
+  let last = 0;
   let lastUsedMs = performance.now();
   const pipe = child.stdio[processFd];
   const channel = createChannel(pipe instanceof Socket ? pipe : new Socket(), {
@@ -123,12 +123,11 @@ function createPlace(child: ChildProcess, whenClosed: (why: string) => void): Pl
       return lastUsedMs;
     },
     open(events) {
-      while (sessions.has(next)) next = (next + 1) >>> 0;
-      const stream = next;
-      next = (next + 1) >>> 0;
-      sessions.set(stream, events);
+      do last = (last + 1) >>> 0;
+      while (sessions.has(last));
+      sessions.set(last, events);
       lastUsedMs = performance.now();
-      return stream;
+      return last;
     },
     send(frame) {
       if (channel.pendingOctets > maxUnreadOctets) channel.close();

@@ -1,23 +1,7 @@
 import type { Socket } from "node:net";
 import { splitAddress } from "../../protocol/address.ts";
 import type { Outcome } from "../../protocol/outcome.ts";
-import {
-  askMailbox,
-  askPassword,
-  askPlace,
-  cannotTell,
-  doesNotExist,
-  exists,
-  forgetMailbox,
-  grant,
-  mailboxAnswer,
-  maxMailboxQuestions,
-  maxPasswordQuestions,
-  maxPlaceQuestions,
-  overQuotaForGood,
-  passwordAnswer,
-  placeAnswer,
-} from "../../protocol/wire/directory.ts";
+import * as wire from "../../protocol/wire/directory.ts";
 import { probe, probed } from "../../protocol/wire/worker.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Confinement, Routed } from "../../services/directory/route.ts";
@@ -49,16 +33,16 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
   const channel = createChannel(socket, {
     onFrame({ type, stream, payload }) {
       switch (type) {
-        case askMailbox.type:
-          return mailboxes.ask(stream, askMailbox.decode(payload));
-        case forgetMailbox.type:
+        case wire.askMailbox.type:
+          return mailboxes.ask(stream, wire.askMailbox.decode(payload));
+        case wire.forgetMailbox.type:
           return mailboxes.forget(stream);
-        case askPassword.type:
-          return passwords.ask(stream, askPassword.decode(payload));
-        case askPlace.type:
-          return places.ask(stream, askPlace.decode(payload));
-        case grant.type: {
-          const granted = grant.decode(payload);
+        case wire.askPassword.type:
+          return passwords.ask(stream, wire.askPassword.decode(payload));
+        case wire.askPlace.type:
+          return places.ask(stream, wire.askPlace.decode(payload));
+        case wire.grant.type: {
+          const granted = wire.grant.decode(payload);
           return granted ? desk.tickets.grant(granted.ticket, granted.address) : "broken";
         }
         default:
@@ -92,22 +76,23 @@ export function serveDirectory(socket: Socket, desk: DirectoryDesk): { close(): 
   };
   let looking = 0;
   const mailboxes = answering<{ readonly address: string }>(
-    maxMailboxQuestions,
+    wire.maxMailboxQuestions,
     async ({ address }, stream, forgotten) => {
-      if (!desk.isOpen() || looking >= maxLooking) return mailboxAnswer.encode(stream, { answer: cannotTell });
+      if (!desk.isOpen() || looking >= maxLooking)
+        return wire.mailboxAnswer.encode(stream, { answer: wire.cannotTell });
       looking++;
       const answer = await find(address, desk, forgotten);
       looking--;
-      return mailboxAnswer.encode(stream, { answer });
+      return wire.mailboxAnswer.encode(stream, { answer });
     },
   );
   const passwords = answering<{ readonly account: string; readonly password: Uint8Array }>(
-    maxPasswordQuestions,
+    wire.maxPasswordQuestions,
     async ({ account, password }, stream) =>
-      passwordAnswer.encode(stream, { letter: await desk.checkPassword(account, Buffer.from(password)) }),
+      wire.passwordAnswer.encode(stream, { letter: await desk.checkPassword(account, Buffer.from(password)) }),
   );
-  const places = answering<{ readonly address: string }>(maxPlaceQuestions, async ({ address }, stream) =>
-    placeAnswer.encode(stream, placeFields(await desk.place(address))),
+  const places = answering<{ readonly address: string }>(wire.maxPlaceQuestions, async ({ address }, stream) =>
+    wire.placeAnswer.encode(stream, placeFields(await desk.place(address))),
   );
   return { close: () => channel.close() };
 }
@@ -119,18 +104,18 @@ const nowhere = { uid: 0, gid: 0, home: "", folder: "", quota: "" };
 
 const placeFields = (place: Outcome<Place>) =>
   place.kind === "done"
-    ? { answer: exists, ...place.value, home: octetsOf(place.value.home), folder: octetsOf(place.value.folder) }
-    : { answer: place.kind === "permanent" ? doesNotExist : cannotTell, ...nowhere };
+    ? { answer: wire.exists, ...place.value, home: octetsOf(place.value.home), folder: octetsOf(place.value.folder) }
+    : { answer: place.kind === "permanent" ? wire.doesNotExist : wire.cannotTell, ...nowhere };
 
 async function find(address: string, desk: DirectoryDesk, forgotten: AbortSignal): Promise<number> {
   const routed: Routed = await desk.route(address);
-  if (routed.kind !== "done") return routed.kind === "permanent" ? doesNotExist : cannotTell;
-  if (!routed.value) return exists; // thrown away, as qmail does
+  if (routed.kind !== "done") return routed.kind === "permanent" ? wire.doesNotExist : wire.cannotTell;
+  if (!routed.value) return wire.exists; // thrown away, as qmail does
   const { confinement, home, homeKind, dash, extension, lines, quota = "" } = routed.value;
   const { localPart: local } = splitAddress(address);
   const place = { home, homeKind, local, dash, extension, defaultDelivery: lines ?? desk.defaultDelivery(), quota };
   const asked = { ...place, fullIsPermanent: desk.fullIsPermanent() ? 1 : 0 };
-  return forgotten.aborted ? cannotTell : await look(desk.workers, confinement, asked, forgotten);
+  return forgotten.aborted ? wire.cannotTell : await look(desk.workers, confinement, asked, forgotten);
 }
 
 type Probe = Parameters<typeof probe.encode>[1];
@@ -145,21 +130,21 @@ function look(workers: Workers, confinement: Confinement, place: Probe, forgotte
     forget();
     resolve(answer);
   };
-  const clock = setTimeout(() => end(cannotTell), longestMs);
-  forgotten.addEventListener("abort", () => end(cannotTell), { once: true });
+  const clock = setTimeout(() => end(wire.cannotTell), longestMs);
+  forgotten.addEventListener("abort", () => end(wire.cannotTell), { once: true });
   workers.take(confinement, (taken) => {
     if (hasEnded) return;
-    if (taken.kind !== "done") return end(cannotTell);
+    if (taken.kind !== "done") return end(wire.cannotTell);
     const worker = taken.value;
     const stream = worker.open({
       onFrame(frame) {
         const answer = frame.type === probed.type ? probed.decode(frame.payload)?.answer : undefined;
-        if (answer === undefined || answer > overQuotaForGood) return "broken";
+        if (answer === undefined || answer > wire.overQuotaForGood) return "broken";
         end(answer);
         return undefined;
       },
       onWritten: () => {},
-      onLost: () => end(cannotTell),
+      onLost: () => end(wire.cannotTell),
     });
     forget = () => worker.forget(stream);
     worker.send(probe.encode(stream, place));

@@ -66,7 +66,7 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
   const streams = new Map<number, WorkerEvents>();
   const programs = new Map<number, RunningProgram>();
   const folders = new Map<number, number>();
-  let next = 1;
+  let last = 0;
   let lastUsedMs = performance.now();
 
   const isIdle = (): boolean => streams.size === 0 && programs.size === 0;
@@ -137,12 +137,11 @@ export function createWorker(child: ChildProcess, options: WorkerOptions): Worke
   return {
     pid,
     open(events) {
-      while (streams.has(next)) next = (next + 1) >>> 0;
-      const stream = next;
-      next = (next + 1) >>> 0;
-      streams.set(stream, events);
+      do last = (last + 1) >>> 0;
+      while (streams.has(last));
+      streams.set(last, events);
       lastUsedMs = performance.now();
-      return stream;
+      return last;
     },
     send: channel.send,
     pass: channel.pass,
