@@ -40,7 +40,12 @@ const scripts = {
     ["bounce", "small"],
     ["Maildir", "large"],
   ],
-  local: [["Maildir", "small"]],
+  // It flushes what has arrived a while ago: during the next ones.
+  local: [
+    ["Maildir", "small"],
+    ["Maildir", "small"],
+    ["Maildir", "small"],
+  ],
   deliver: [
     ["Maildir", "small"],
     ["mbox", "small"],
