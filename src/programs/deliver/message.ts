@@ -32,6 +32,7 @@ export interface Message extends Content {
 export function receiveMessage(octets: number, home: string, line: string): Message {
   const search = createHeaderSearch(line);
   const memory = octets <= maxMemoryOctets ? Buffer.allocUnsafeSlow(octets) : undefined;
+  const buffers: Buffer[] = []; // in which its file was read
   let received = 0;
   let found = false;
   let spool: number | undefined;
@@ -59,7 +60,12 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
     },
     isComplete: () => received === octets,
     hasLine: () => found,
-    pieces: () => (memory ? [memory] : spool === undefined ? [] : readAll(spool, octets)),
+    pieces() {
+      if (memory) return [memory];
+      const buffer = Buffer.allocUnsafeSlow(readOctets);
+      buffers.push(buffer);
+      return spool === undefined ? [] : readAll(spool, octets, buffer);
+    },
     descriptor() {
       if (spool !== undefined) return done(spool);
       const opened = openSpool(home);
@@ -75,7 +81,7 @@ export function receiveMessage(octets: number, home: string, line: string): Mess
     close() {
       if (spool !== undefined) closeSync(spool);
       spool = undefined;
-      if (memory) free(memory);
+      for (const buffer of memory ? [memory] : buffers.splice(0)) free(buffer);
     },
   };
 }
@@ -113,8 +119,7 @@ function append(fd: number, chunk: Buffer): Outcome<void> {
   }
 }
 
-function* readAll(fd: number, octets: number): Generator<Buffer> {
-  const buffer = Buffer.allocUnsafe(readOctets);
+function* readAll(fd: number, octets: number, buffer: Buffer): Generator<Buffer> {
   for (let at = 0; at < octets; ) {
     const length = readSync(fd, buffer, 0, Math.min(readOctets, octets - at), at);
     if (length === 0) throw new RangeError(`the message's file ends after ${at} of ${octets} octets`);

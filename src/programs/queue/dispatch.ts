@@ -21,6 +21,7 @@ import {
 import type { Frame } from "../../protocol/wire/frame.ts";
 import { noOptions } from "../../protocol/wire/submission.ts";
 import type { Channel, ChannelEvents } from "../../services/channel/channel.ts";
+import { free } from "../../services/memory/free.ts";
 import { chunkOctets, messageOctets } from "../../services/storage/storage.ts";
 import type { Active, Entry } from "./active.ts";
 import { pause } from "./clock.ts";
@@ -213,6 +214,7 @@ export class Dispatch {
     }
     running.reading = false;
     this.#sendPiece(peer, stream, running, chunk.value.subarray(at % chunkOctets));
+    free(chunk.value);
     this.#sendBody(peer, stream, running);
   }
 

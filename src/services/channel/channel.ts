@@ -33,12 +33,13 @@ export interface ChannelEvents {
 const outOctets = 131_072;
 
 /**
- * Speaks frames over `socket`, believing nothing that comes in. What leaves is gathered in one buffer, which is used over
- * and over while the kernel takes all of it at once; what came in is freed once its frames were seen.
+ * Speaks frames over `socket`, believing nothing that comes in. What leaves is gathered in one buffer, used over and over,
+ * or in another while the kernel has not taken all of it; what came in is freed once its frames were seen.
  */
 export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
   const read = createFrameReader();
   let out: Buffer | undefined;
+  let spare: Buffer | undefined;
   let gathered = 0;
   let flushing = false;
   let closed = false;
@@ -46,18 +47,27 @@ export function createChannel(socket: Duplex, events: ChannelEvents): Channel {
   const close = (why: string): void => {
     if (closed) return;
     closed = true;
-    out = undefined;
+    out = spare = undefined;
     gathered = 0;
     socket.destroy();
     events.onClose(why);
+  };
+  /** Behind what the peer has not read: no more memory than it must, nor for longer. */
+  const writeLater = (octets: Buffer): void => {
+    socket.write(octets, (error) => {
+      if (!error) free(octets);
+    });
   };
   const write = (): void => {
     if (!out || gathered === 0) return;
     const octets = out.subarray(0, gathered);
     gathered = 0;
-    const waits = socket.writableLength > 0; // what does so takes no more memory than it must
-    socket.write(waits ? Buffer.from(octets) : octets);
-    if (!waits && socket.writableLength > 0) out = undefined; // the stream's now, until the peer reads
+    if (socket.writableLength > 0) {
+      writeLater(Buffer.from(octets));
+      return;
+    }
+    socket.write(octets);
+    if (socket.writableLength > 0) [out, spare] = [spare, out]; // the kernel is to take the rest of it first
   };
   const flush = (): void => {
     flushing = false;

@@ -346,7 +346,7 @@ export class MemoryStorage implements Storage {
     return done({ ...stored, remaining: open.size, failed: failures.length > 0 });
   }
   async chunk(body: number, number: number): Promise<Outcome<Uint8Array | undefined>> {
-    return done(this.#bodies.get(body)?.get(number));
+    return done(this.#bodies.get(body)?.get(number)?.slice());
   }
   async failures(message: number, sequence: number, limit: number): Promise<Outcome<readonly FailedRecipient[]>> {
     return done((this.#messages.get(message)?.failures ?? []).slice(sequence, sequence + limit));

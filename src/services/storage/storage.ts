@@ -251,7 +251,7 @@ export interface Storage {
   nextDueMs(channel: ChannelName): Promise<Outcome<number | undefined>>;
 
   message(id: number): Promise<Outcome<StoredMessage | undefined>>;
-  /** `undefined` when it is not there, or damaged. */
+  /** In memory that is the caller's now; `undefined` when it is not there, or damaged. */
   chunk(body: number, number: number): Promise<Outcome<Uint8Array | undefined>>;
   /** In order of failure, after `sequence` (0 for the first). */
   failures(message: number, sequence: number, limit: number): Promise<Outcome<readonly FailedRecipient[]>>;

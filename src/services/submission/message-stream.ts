@@ -16,6 +16,7 @@ import {
   submissionWindowOctets,
 } from "../../protocol/wire/submission.ts";
 import type { Stream, Streams } from "../channel/streams.ts";
+import { free } from "../memory/free.ts";
 
 /** Calls back and never waits: on the way of every message, promises would cost more than the work. */
 export interface SubmissionEvents {
@@ -72,7 +73,9 @@ export class MessageStream implements Submission, Stream {
   readonly #number: number;
   readonly #events: SubmissionEvents;
   #credit = submissionWindowOctets;
+  /** Waits for credit, but for the first of it, which was sent. */
   #waiting: Buffer | undefined;
+  #sent = 0;
   #envelope: Envelope | undefined;
   #committed = false;
   #ended = false;
@@ -91,8 +94,8 @@ export class MessageStream implements Submission, Stream {
 
   write(body: Buffer): void {
     if (this.#ended || body.length === 0) return;
-    const rest = this.#waiting ? body : this.#send(body);
-    if (rest.length > 0) this.#waiting = Buffer.concat([this.#waiting ?? nothing, rest]);
+    const sent = this.#waiting ? 0 : this.#send(body);
+    if (sent < body.length) this.#wait([this.#waiting?.subarray(this.#sent) ?? nothing, body.subarray(sent)]);
   }
 
   commit(envelope: Envelope): void {
@@ -146,16 +149,24 @@ export class MessageStream implements Submission, Stream {
     this.#events.onVerdict(verdict);
   }
 
+  #wait(parts: readonly Buffer[]): void {
+    const waiting = Buffer.concat(parts);
+    if (this.#waiting) free(this.#waiting);
+    this.#waiting = waiting;
+    this.#sent = 0;
+  }
+
   #goOn(waiting: Buffer): void {
-    const rest = this.#send(waiting);
-    this.#waiting = rest.length > 0 ? rest : undefined;
-    if (this.#waiting) return;
+    this.#sent += this.#send(waiting.subarray(this.#sent));
+    if (this.#sent < waiting.length) return;
+    free(waiting);
+    this.#waiting = undefined;
     if (this.#envelope) this.#sendEnvelope(this.#envelope);
     this.#events.onRoom();
   }
 
-  /** Sends what credit allows, and returns the rest. */
-  #send(body: Buffer): Buffer {
+  /** Sends what credit allows, and returns how much that was. */
+  #send(body: Buffer): number {
     let at = 0;
     while (at < body.length && this.#credit > 0) {
       const octets = Math.min(this.#credit, body.length - at, maxPayloadOctets);
@@ -163,7 +174,7 @@ export class MessageStream implements Submission, Stream {
       this.#credit -= octets;
       at += octets;
     }
-    return body.subarray(at);
+    return at;
   }
 
   #sendEnvelope({ reversePath, bodyKind, forwardPaths, uid, asked, options }: Envelope): void {
