@@ -10,7 +10,7 @@ import { defineFrame } from "./layout.ts";
  * The sender may have `deliveryWindowOctets` of body unacknowledged on a stream; `credit` gives more.
  * When the channel breaks, every stream without `ended` counts as deferred.
  */
-export const deliveryWindowOctets = 65_536;
+export const deliveryWindowOctets = 131_072;
 
 /**
  * `name` is the same for each attempt of this message and different for every other message of any queue: what is
