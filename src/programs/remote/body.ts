@@ -1,4 +1,4 @@
-/** A stretch of a body; with `last` nothing follows. */
+/** A stretch of a body, which is the taker's now; with `last` nothing follows. */
 export interface Piece {
   readonly octets: Buffer;
   readonly last: boolean;

@@ -6,6 +6,7 @@ import { createReplyReader } from "../../protocol/smtp/reply.ts";
 import { createDotStuffer } from "../../protocol/smtp/stuff.ts";
 import type { Transaction } from "../../protocol/smtp/transaction.ts";
 import { demandKey, type TlsDemand, type TlsFault } from "../../protocol/tls-policy/demand.ts";
+import { free } from "../../services/memory/free.ts";
 import type { Body } from "./body.ts";
 import type { Config } from "./config.ts";
 import type { Network, SecureWire, Wire } from "./network.ts";
@@ -296,7 +297,10 @@ export class Connection implements Watched {
       const piece = this.#body.take();
       if (!piece) return;
       if (piece.last) this.#client.onDotSent();
-      this.#socket.write(this.#encode(piece.octets, piece.last));
+      const octets = this.#encode(piece.octets, piece.last);
+      if (octets !== piece.octets) free(piece.octets);
+      this.#socket.write(octets);
+      if (this.#socket.writableLength === 0) free(octets); // all of it is the kernel's
       this.#wait();
     }
   }

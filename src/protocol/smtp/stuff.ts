@@ -7,12 +7,13 @@ const DOT = 46;
  * Encodes a stored message (LF line ends) for DATA, chunk by chunk: CRLF line ends, dots stuffed, and with the last
  * chunk the final dot (RFC 5321 §4.5.2). CR before LF is part of that line end; any other CR becomes a space, since
  * no reader may take it for a line end (RFC 5321 §2.3.8). A last line without LF gets one. Spent after the last chunk.
+ * What is returned has memory of its own, no more than it needs.
  */
 export function createDotStuffer(): (chunk: Buffer, last: boolean) => Buffer {
   let atLineStart = true;
   let heldCr = false;
   return (chunk, last) => {
-    const wire = Buffer.allocUnsafe(2 * chunk.length + 8);
+    const wire = Buffer.allocUnsafeSlow(2 * chunk.length + 8);
     let length = 0;
     let from = 0;
     let nextLf = -1;
@@ -44,7 +45,7 @@ export function createDotStuffer(): (chunk: Buffer, last: boolean) => Buffer {
       if (heldCr || !atLineStart) length += wire.write("\r\n", length, "latin1");
       length += wire.write(".\r\n", length, "latin1");
     }
-    return wire.subarray(0, length);
+    return Buffer.from(wire.buffer.transfer(length));
   };
 }
 
