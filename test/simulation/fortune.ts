@@ -2,11 +2,20 @@
 const answered = 1;
 const unreachable = 2;
 
+interface Failed {
+  /** When the delivery started and ended. */
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly endedWallMs: number;
+  /** The latest that a clock showed before it was set. */
+  latestWallMs: number;
+}
+
 interface Fortune {
   /** Blocks in a row that were written down. */
   blocks: number;
-  /** Deliveries that could not reach it and may have led to a block, oldest first: when they started and ended. */
-  readonly failures: { readonly startedAt: number; readonly endedAt: number; readonly endedWallMs: number }[];
+  /** Deliveries that could not reach it and may have led to a block, oldest first. */
+  readonly failures: Failed[];
   /** When the last of them ended that counts, or it answered: whoever started before says nothing new. */
   changedAt: number;
   /**
@@ -48,7 +57,7 @@ export class Fortunes {
     const fortune = known ?? newFortune();
     this.#fortunes.set(key, fortune);
     const endedAt = this.now();
-    fortune.failures.push({ startedAt, endedAt, endedWallMs: wallMs });
+    fortune.failures.push({ startedAt, endedAt, endedWallMs: wallMs, latestWallMs: wallMs });
     fortune.isDoubtful ||= startedAt < fortune.changedAt && fortune.shunnedUntilMs === 0;
     if (startedAt < fortune.changedAt || this.#operators > 0 || fortune.isDoubtful) return;
     fortune.changedAt = endedAt;
@@ -82,7 +91,8 @@ export class Fortunes {
     if (!cause) return `is left alone until ${untilMs}, which is not ${lengthMs} ms after it could not be reached`;
     fortune.blocks++;
     fortune.restsUntilMs = untilMs;
-    fortune.isRested = cause.endedAt < fortune.forgivenAt || this.#operators > 0;
+    const wasOver = cause.latestWallMs >= untilMs; // by the time it could be written down
+    fortune.isRested = wasOver || cause.endedAt < fortune.forgivenAt || this.#operators > 0;
     return undefined;
   }
 
@@ -118,6 +128,7 @@ export class Fortunes {
     for (const fortune of this.#fortunes.values()) {
       fortune.shunnedUntilMs = 0;
       fortune.isRested ||= fortune.restsUntilMs <= wallMs;
+      for (const failed of fortune.failures) failed.latestWallMs = Math.max(failed.latestWallMs, wallMs);
     }
   }
 

@@ -107,6 +107,12 @@ const found: readonly { seed: number; steps: number; keeps: readonly Fault[]; bu
     bug: "was blamed for a report of delay when an earlier attempt ended in the same batch",
   },
   {
+    seed: 1_262,
+    steps: 66,
+    keeps: ["power", "restart", "full", "broken", "jump", "reload", "lie", "defer", "breakOff", "large", "silence"],
+    bug: "was blamed for a rest that was over, by a clock that was wrong, before it could be written down",
+  },
+  {
     seed: 1_385,
     steps: 38,
     keeps: [
