@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { duplexPair } from "node:stream";
+import { type Duplex, duplexPair } from "node:stream";
 import type { MailboxProcess, SessionEvents } from "../../src/programs/local/mailboxes.ts";
 import { serveSessions as serveAtLocal } from "../../src/programs/local/serve-pop3d.ts";
 import { createTickets } from "../../src/programs/local/tickets.ts";
@@ -59,7 +59,7 @@ export async function openPop3Stage(options: Pop3StageOptions = {}): Promise<Pop
     return ticket;
   };
   await directory.connect(service.attachDirectory);
-  const [ours, theirs] = duplexPair();
+  const [ours, theirs] = socketPair();
   service.attachLocal(theirs);
   const process = openProcess(maildir);
   const desk = { tickets, find: async () => done({ uid: 0, gid: 0, folder: maildir }), isOpen: () => true };
@@ -80,8 +80,18 @@ export async function openPop3Stage(options: Pop3StageOptions = {}): Promise<Pop
   };
 }
 
+/** As the kernel does, each side takes a copy of what is written: channels use their buffers again, and free them. */
+function socketPair(): readonly [Duplex, Duplex] {
+  const pair = duplexPair();
+  for (const side of pair) {
+    const pass = side._write.bind(side);
+    side._write = (chunk, encoding, done) => pass(Buffer.from(chunk), encoding, done);
+  }
+  return pair;
+}
+
 function openProcess(maildir: string): MailboxProcess {
-  const [ours, theirs] = duplexPair();
+  const [ours, theirs] = socketPair();
   serveSessions(theirs, maildir, () => {});
   const sessions = new Map<number, SessionEvents>();
   const channel = createChannel(ours, {
