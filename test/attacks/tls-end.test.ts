@@ -117,3 +117,25 @@ test("TLS that ends before the password ends the session of POP3", async () => {
   assert.doesNotMatch(await attack(stage.port, ["STLS"], row), /\+OK|-ERR|secret words/);
   assert.ok(stage.events.every(({ event }) => event !== "authenticated"));
 });
+
+/** The types of TLS records, one after the other (RFC 5246 §6.2.1). */
+function recordTypes(octets: Buffer): (number | undefined)[] {
+  const types: (number | undefined)[] = [];
+  for (let at = 0; at + 5 <= octets.length; at += 5 + octets.readUInt16BE(at + 3)) types.push(octets[at]);
+  return types;
+}
+const alert = 21;
+const applicationData = 23;
+
+test("smtpd says the end of TLS behind its last reply", async () => {
+  await using stage = await openStage({ me: "localhost" }, { service: "smtps", certificates });
+  const raw = connect({ port: stage.port, host: "127.0.0.1" });
+  const secured = connectTls({ socket: below(raw), rejectUnauthorized: false, maxVersion: "TLSv1.2" });
+  secured.on("error", () => {});
+  await once(secured, "data");
+  const heard: Buffer[] = [];
+  raw.on("data", (chunk: Buffer) => heard.push(chunk));
+  secured.write("QUIT\r\n");
+  await once(raw, "close");
+  assert.deepEqual(recordTypes(Buffer.concat(heard)), [applicationData, alert]);
+});
