@@ -29,7 +29,7 @@ export function nodeFlags({ code, wall }: LaunchPlan): readonly string[] {
     "--disable-warning=SecurityWarning", // that --allow-ffi and --allow-child-process are strong: we know
     "--disable-sigusr1",
     ...commonFlags,
-    // Connections with TLS hold memory that is not V8's; counting it, V8 looked through old space every hundred of them.
+    // Connections with TLS hold memory that is not V8's; counting it, V8 looked through old space every few hundred of them.
     ...(wall.network === "accept" ? [`--initial-old-space-size=${wall.limits.heapMiB / 4}`] : []),
     `--max-old-space-size=${wall.limits.heapMiB}`,
     `--max-semi-space-size=${semiSpaceMiB}`,
