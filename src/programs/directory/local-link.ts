@@ -26,7 +26,7 @@ const nowhere: Place = { answer: cannotTell, uid: 0, gid: 0, home: "", folder: "
 
 /** The way to `local`. Without it, with too many waiting, and when it takes too long, nobody can tell. */
 export interface LocalLink {
-  /** A fresh connection; what was asked on the old one cannot be told. */
+  /** A fresh connection; what was asked on the old one is asked again. */
   attach(socket: Socket): void;
   /** What `local` says of an address. */
   ask(address: string): Promise<number>;
@@ -58,7 +58,6 @@ export function createLocalLink(): LocalLink {
   });
   const places = createLine<Place>({ atOnce: maxPlaceQuestions, maxWaiting, longestMs, none: nowhere });
   const lines = [mailboxes, passwords, places];
-  const send = (frame: Buffer): void => channel?.send(frame);
 
   return {
     attach(socket) {
@@ -83,15 +82,15 @@ export function createLocalLink(): LocalLink {
         },
       });
       channel = opened;
-      for (const line of lines) line.open(send);
+      for (const line of lines) line.open(opened.send);
     },
     ask: (address) => mailboxes.ask((stream) => askMailbox.encode(stream, { address })),
     checkPassword: (account, password) => passwords.ask((stream) => askPassword.encode(stream, { account, password })),
     askPlace: (address) => places.ask((stream) => askPlace.encode(stream, { address })),
     async grant(ticket, address) {
-      send(grant.encode(0, { ticket, address }));
-      // Answered after what was sent before it: the ticket is known by then.
-      await mailboxes.ask((stream) => askMailbox.encode(stream, { address: "" }));
+      const granted = grant.encode(0, { ticket, address });
+      // Answered after what is sent before it: the ticket is known by then, also if `local` comes only now, or anew.
+      await mailboxes.ask((stream) => Buffer.concat([granted, askMailbox.encode(stream, { address: "" })]));
     },
   };
 }
