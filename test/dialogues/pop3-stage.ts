@@ -62,7 +62,7 @@ export async function openPop3Stage(options: Pop3StageOptions = {}): Promise<Pop
   const [ours, theirs] = socketPair();
   service.attachLocal(theirs);
   const process = openProcess(maildir);
-  const desk = { tickets, find: async () => done({ uid: 0, gid: 0, folder: maildir }), isOpen: () => true };
+  const desk = { tickets, find: async () => done({ uid: 0, gid: 0, folder: maildir, inode: 1 }), isOpen: () => true };
   const local = serveAtLocal(ours, { ...desk, mailboxes: { take: () => done(process), close: () => {} } });
   return {
     service,

@@ -79,7 +79,7 @@ test(`a pop3d without a ticket opens nothing at local, whatever it sends, ${seed
     const tickets = createTickets(() => 0);
     const desk = {
       tickets,
-      find: async () => done({ uid: 1, gid: 1, folder: "/nowhere" }),
+      find: async () => done({ uid: 1, gid: 1, folder: "/nowhere", inode: 1 }),
       mailboxes: { take: () => done(process), close: () => {} },
       isOpen: () => true,
     };
@@ -115,7 +115,7 @@ test(`a session that says what it likes ends its own, and nobody else's, ${seeds
     const pop3d = new FakeSocket();
     serveAtLocal(pop3d, {
       tickets,
-      find: async (address) => done({ uid: 1, gid: 1, folder: address }),
+      find: async (address) => done({ uid: 1, gid: 1, folder: address, inode: 1 }),
       mailboxes: { take: ({ folder }) => done(folder === "good" ? good : hostile), close: () => {} },
       isOpen: () => true,
     });

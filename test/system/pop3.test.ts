@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -104,6 +104,17 @@ test("Python's poplib reads and deletes by STLS, and by POP3S", { skip: without(
     assert.equal(ran.code, 0, ran.output);
     assert.deepEqual([count("new"), count("cur")], [0, 0]);
   }
+});
+
+test("a mailbox that is put back from a backup is read at once", { skip: without("python3") }, async () => {
+  await deliver("kept");
+  cpSync(maildir(), `${maildir()}.kept`, { recursive: true });
+  const begin = `p = poplib.POP3_SSL("127.0.0.1", ${tlsPort}, context=insecure)`;
+  assert.equal((await run("python3", ["-c", poplib(begin)])).code, 0);
+  rmSync(maildir(), { recursive: true });
+  renameSync(`${maildir()}.kept`, maildir());
+  const again = await run("python3", ["-c", poplib(begin)]);
+  assert.equal(again.code, 0, again.output);
 });
 
 test("Python's poplib is refused without TLS", { skip: without("python3") }, async () => {

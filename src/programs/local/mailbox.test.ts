@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { ChildProcess } from "node:child_process";
 import { EventEmitter } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,7 +51,8 @@ for (const [name, address, changed, folder] of cases) {
     const found = await findMailbox(address, done(routeOf(changed())), "./Maildir/");
     if (folder === undefined) return assert.equal(found.kind, "permanent");
     const expected = folder === "" ? "" : join(root, folder);
-    assert.deepEqual(found, done({ uid: 7, gid: 8, folder: expected }));
+    const inode = folder === "" ? 0 : statSync(expected).ino;
+    assert.deepEqual(found, done({ uid: 7, gid: 8, folder: expected, inode }));
   });
 }
 
@@ -90,8 +91,8 @@ function stage(embedded: boolean) {
   return { mailboxes, started };
 }
 const nobody = { onFrame: () => undefined, onLost: () => {} };
-const open = ({ mailboxes }: ReturnType<typeof stage>, uid: number, folder: string): string => {
-  const taken = mailboxes.take({ uid, gid: 8, folder });
+const open = ({ mailboxes }: ReturnType<typeof stage>, uid: number, folder: string, inode = 1): string => {
+  const taken = mailboxes.take({ uid, gid: 8, folder, inode });
   if (taken.kind !== "done") return taken.text;
   taken.value.open(nobody);
   return "open";
@@ -120,6 +121,13 @@ test("createMailboxes() walls each process in by its one Maildir, as its user", 
   at.mailboxes.close();
 });
 
+test("createMailboxes() starts another process for a Maildir that was put in the place of an old one", () => {
+  const at = stage(true);
+  for (const inode of [1, 2, 2]) assert.equal(open(at, 7, "/mail/a", inode), "open");
+  assert.equal(at.started.length, 2);
+  at.mailboxes.close();
+});
+
 test("createMailboxes() bounds sessions of a mailbox and mailboxes; an idle one gives way", () => {
   const at = stage(true);
   for (let n = 0; n < 20; n++) assert.equal(open(at, 7, "/mail/a"), "open");
@@ -129,7 +137,7 @@ test("createMailboxes() bounds sessions of a mailbox and mailboxes; an idle one 
   at.mailboxes.close();
   const idle = stage(true);
   for (let n = 0; n < maxMailboxes; n++)
-    assert.equal(idle.mailboxes.take({ uid: 7, gid: 8, folder: `/${n}` }).kind, "done");
+    assert.equal(idle.mailboxes.take({ uid: 7, gid: 8, folder: `/${n}`, inode: n }).kind, "done");
   assert.equal(open(idle, 7, "/mail/more"), "open");
   idle.mailboxes.close();
 });

@@ -13,10 +13,12 @@ export interface Mailbox {
   readonly gid: number;
   /** A Maildir that is there; "" when no message has come yet. */
   readonly folder: string;
+  /** Its inode: a process may open that folder, and not another that is in its place later. */
+  readonly inode: number;
 }
 
 /** Where the mail of an address lies; its Maildir may not be there yet. */
-export interface Place extends Mailbox {
+export interface Place extends Omit<Mailbox, "inode"> {
   readonly home: string;
   /** In the form of `maildirsize`, "" for none. */
   readonly quota: string;
@@ -49,13 +51,15 @@ export async function findMailbox(address: string, routed: Routed, maildir: stri
   if (place.kind !== "done") return place;
   const { uid, gid, folder } = place.value;
   try {
-    return done({ uid, gid, folder: (await stat(folder)).isDirectory() ? folder : "" });
+    const found = await stat(folder);
+    return done({ uid, gid, ...(found.isDirectory() ? { folder, inode: found.ino } : noFolder) });
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return done({ uid, gid, folder: "" });
+    if (errorCode(error) === "ENOENT") return done({ uid, gid, ...noFolder });
     return temporary("2.0", "the mailbox cannot be opened now");
   }
 }
 
+const noFolder = { folder: "", inode: 0 };
 const noMailbox = permanent("1.1", "this address has no mailbox of its own");
 
 /** The first Maildir that the default delivery names below a home. */

@@ -86,7 +86,7 @@ export function createMailboxes(options: MailboxesOptions): Mailboxes {
 
   return {
     take(mailbox) {
-      const key = `${mailbox.uid}:${mailbox.gid}:${mailbox.folder}`;
+      const key = `${mailbox.uid}:${mailbox.gid}:${mailbox.inode}:${mailbox.folder}`;
       const current = places.get(key);
       if (current) return current.sessions.size < maxSessionsOfOne ? done(current) : tooManySessions;
       return makeRoom() ? done(start(key, mailbox)) : tooManyMailboxes;
