@@ -20,7 +20,7 @@ const mutants: readonly {
     fault: {
       file: "programs/queue/commit.js",
       from: "group.refused?.(failure)",
-      to: 'group.refused?.({ kind: "done", value: undefined })',
+      to: 'group.answer?.(), group.refused?.({ kind: "done", value: undefined })',
     },
     says: /^250 /,
     play: onStage(async (stage) => {

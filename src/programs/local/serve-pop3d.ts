@@ -2,19 +2,7 @@ import type { Duplex } from "node:stream";
 import { isPrintable } from "../../protocol/address.ts";
 import type { Outcome } from "../../protocol/outcome.ts";
 import { encodeFrame, type Frame } from "../../protocol/wire/frame.ts";
-import {
-  closeSession,
-  inputCredit,
-  inputType,
-  inputWindowOctets,
-  mostOutputOctets,
-  opened,
-  openSession,
-  outputCredit,
-  outputType,
-  refusedSession,
-  sessionEnded,
-} from "../../protocol/wire/mailbox.ts";
+import * as wire from "../../protocol/wire/mailbox.ts";
 import { createChannel } from "../../services/channel/channel.ts";
 import type { Mailbox } from "./mailbox.ts";
 import type { Mailboxes, MailboxProcess } from "./mailboxes.ts";
@@ -50,13 +38,13 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
     onFrame(frame) {
       const relay = relays.get(frame.stream);
       switch (frame.type) {
-        case openSession.type:
+        case wire.openSession.type:
           return open(frame);
-        case inputType:
+        case wire.inputType:
           return relay && takeInput(relay, frame);
-        case outputCredit.type:
+        case wire.outputCredit.type:
           return relay && takeOutputCredit(relay, frame);
-        case closeSession.type:
+        case wire.closeSession.type:
           return relay && drop(frame.stream, relay);
         default:
           return "broken";
@@ -68,7 +56,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
   });
 
   function open({ stream, payload }: Frame): undefined | "broken" {
-    const asked = openSession.decode(payload);
+    const asked = wire.openSession.decode(payload);
     if (!asked || relays.has(stream) || relays.size >= maxSessions || asked.logins.length > maxLoginLines)
       return "broken";
     const relay: Relay = { process: undefined, stream: 0, isOpened: false, inputOctets: 0, outputOctets: 0 };
@@ -92,61 +80,62 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
         refuse(stream, "the mailbox cannot be opened now");
       },
     });
-    process.send(openSession.encode(relay.stream, { ticket: Buffer.alloc(0), logins }));
+    process.send(wire.openSession.encode(relay.stream, { ticket: Buffer.alloc(0), logins }));
   }
 
   /** Also ends one that was open: nothing more comes. */
   function refuse(stream: number, text: string): undefined {
-    if (relays.delete(stream)) channel.send(refusedSession.encode(stream, { text: text.slice(0, maxRefusalOctets) }));
+    if (relays.delete(stream))
+      channel.send(wire.refusedSession.encode(stream, { text: text.slice(0, maxRefusalOctets) }));
   }
 
   function takeInput(relay: Relay, { payload }: Frame): undefined | "broken" {
     relay.inputOctets += payload.length;
-    if (!relay.isOpened || relay.inputOctets > inputWindowOctets) return "broken";
-    relay.process?.send(encodeFrame(inputType, relay.stream, payload));
+    if (!relay.isOpened || relay.inputOctets > wire.inputWindowOctets) return "broken";
+    relay.process?.send(encodeFrame(wire.inputType, relay.stream, payload));
     return undefined;
   }
 
   function takeOutputCredit(relay: Relay, { payload }: Frame): undefined | "broken" {
-    const octets = outputCredit.decode(payload)?.octets ?? 0;
+    const octets = wire.outputCredit.decode(payload)?.octets ?? 0;
     if (octets === 0 || octets > relay.outputOctets) return "broken";
     relay.outputOctets -= octets;
-    relay.process?.send(outputCredit.encode(relay.stream, { octets }));
+    relay.process?.send(wire.outputCredit.encode(relay.stream, { octets }));
     return undefined;
   }
 
   /** What the mailbox's process says, which may be its owner's by now. */
   function fromSession(stream: number, relay: Relay, { type, payload }: Frame): undefined | "broken" {
     switch (type) {
-      case opened.type:
-        if (relay.isOpened || !opened.decode(payload)) return "broken";
+      case wire.opened.type:
+        if (relay.isOpened || !wire.opened.decode(payload)) return "broken";
         relay.isOpened = true;
-        channel.send(opened.encode(stream, {}));
+        channel.send(wire.opened.encode(stream, {}));
         return undefined;
-      case refusedSession.type: {
-        const fields = refusedSession.decode(payload);
+      case wire.refusedSession.type: {
+        const fields = wire.refusedSession.decode(payload);
         if (relay.isOpened || !fields || !isPrintable(fields.text)) return "broken";
         relay.process?.forget(relay.stream);
         return refuse(stream, fields.text);
       }
-      case outputType:
+      case wire.outputType:
         relay.outputOctets += payload.length;
-        if (!relay.isOpened || relay.outputOctets > mostOutputOctets) return "broken";
-        channel.pass(outputType, stream, payload);
+        if (!relay.isOpened || relay.outputOctets > wire.mostOutputOctets) return "broken";
+        channel.pass(wire.outputType, stream, payload);
         return undefined;
-      case inputCredit.type: {
-        const octets = inputCredit.decode(payload)?.octets ?? 0;
+      case wire.inputCredit.type: {
+        const octets = wire.inputCredit.decode(payload)?.octets ?? 0;
         if (octets === 0 || octets > relay.inputOctets) return "broken";
         relay.inputOctets -= octets;
-        channel.send(inputCredit.encode(stream, { octets }));
+        channel.send(wire.inputCredit.encode(stream, { octets }));
         return undefined;
       }
-      case sessionEnded.type: {
-        const fields = sessionEnded.decode(payload);
+      case wire.sessionEnded.type: {
+        const fields = wire.sessionEnded.decode(payload);
         if (!relay.isOpened || !fields) return "broken";
         relay.process?.forget(relay.stream);
         relays.delete(stream);
-        channel.send(sessionEnded.encode(stream, fields));
+        channel.send(wire.sessionEnded.encode(stream, fields));
         return undefined;
       }
       default:
@@ -156,7 +145,7 @@ export function serveSessions(socket: Duplex, desk: SessionDesk): { close(): voi
 
   function drop(stream: number, { process, stream: its }: Relay): undefined {
     relays.delete(stream);
-    process?.send(closeSession.encode(its, {}));
+    process?.send(wire.closeSession.encode(its, {}));
     process?.forget(its);
   }
 

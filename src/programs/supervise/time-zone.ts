@@ -11,7 +11,7 @@ export function timeZoneName(set = process.env.TZ, link = localtime): string {
 }
 
 /** "Europe/Berlin"; not "posix/Europe/Berlin", nor ":/etc/localtime", nor the rule itself, "CET-1CEST". */
-const isName = (text: string): boolean => text === "UTC" || /^[A-Z]\w*(\/[A-Z][\w+-]*)+$/.test(text);
+const isName = (text: string): boolean => text === "UTC" || /^[A-Z]\w*\/[A-Z][\w+/-]*$/.test(text);
 
 function targetOf(link: string): string {
   try {
