@@ -94,10 +94,19 @@ export const unreadable = temporary("3.0", "Unable to read message. (#4.3.0)");
 const unwritable = (error: unknown): Failure =>
   temporary("3.0", `Unable to keep message: ${errorWords(errorCode(error))}. (#4.3.0)`);
 
+/** A file that has no name: a kill at any moment leaves nothing. Not every file system knows them. */
+const withoutName = constants.O_DIRECTORY | 0o20000000; // O_TMPFILE
+
 /** A file without a name on the file system of the home: in its Maildir's tmp, where a leftover does not matter. */
 function openSpool(home: string): Outcome<number> {
+  const folders = [`${home}/Maildir/tmp`, home];
+  for (const folder of folders) {
+    try {
+      return done(openSync(folder, constants.O_RDWR | constants.O_EXCL | withoutName | safeFlags, 0o600));
+    } catch {} // there is another way, which tells why not
+  }
   let failure = unreadable;
-  for (const folder of [`${home}/Maildir/tmp`, home]) {
+  for (const folder of folders) {
     try {
       const path = `${folder}/postern-${randomUUID()}`;
       const fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | safeFlags, 0o600);
